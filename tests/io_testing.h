@@ -1,0 +1,107 @@
+// What the tests of file readers share: a folder that goes away, hand-made bytes, and a deterministic
+// byte-flip fuzz.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <random>
+#include <string>
+
+#include "engine/io/tensor_file.h"
+#include "kernels/base/error.h"
+#include "tests/catch.h"
+
+namespace tenon {
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "tenon-test-XXXXXX").string();
+    check(mkdtemp(name.data()) != nullptr, "cannot make the folder ", name);
+    path_ = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+  std::string file(const std::string& name, const std::string& content) const {
+    std::ofstream(path_ / name, std::ios::binary) << content;
+    return file(name);
+  }
+  int count() const {
+    const std::filesystem::directory_iterator entries(path_);
+    return static_cast<int>(std::distance(begin(entries), end(entries)));
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A value as the little-endian bytes of a file.
+template <class T>
+std::string bytes_of(T value) {
+  return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// The message of the tenon::Error that body throws, or "" when it throws none.
+inline std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// One to three bytes changed, cut, removed or doubled.
+inline std::string mutated(std::string bytes, std::mt19937& random) {
+  for (unsigned changes = 1 + random() % 3; changes > 0 && !bytes.empty(); --changes) {
+    const size_t at = random() % bytes.size();
+    switch (random() % 8) {
+      case 0:
+        bytes.resize(at);
+        break;
+      case 1:
+        bytes.erase(at, 1 + random() % 4);
+        break;
+      case 2:
+        bytes.insert(at, bytes.substr(random() % bytes.size(), random() % 16));
+        break;
+      case 3:
+        bytes[at] = static_cast<char>(random() % 2 ? 0xff : 0x7f);
+        break;
+      case 4:
+        bytes[at] = static_cast<char>(random());
+        break;
+      default:
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
+        break;
+    }
+  }
+  return bytes;
+}
+
+// Reads mutants of a valid file, always the same ones, and every byte of the tensors they give. The reader
+// may succeed or throw an Error; any other exception or bad access fails the test. Returns how many mutants
+// were refused.
+inline int fuzz_reader(const TemporaryFolder& folder, const std::string& valid, int mutants,
+                       TensorFile (*read)(const std::string& path)) {
+  std::mt19937 random(20240607);
+  int refused = 0;
+  for (int i = 0; i < mutants; ++i) {
+    const std::string path = folder.file("mutant", mutated(valid, random));
+    INFO("mutant " << i);
+    try {
+      const TensorFile file = read(path);
+      for (const TensorEntry& entry : file.entries())
+        for (size_t at = 0; at < entry.view.bytes(); ++at) (void)entry.view.as<volatile char>()[at];
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  return refused;
+}
+
+}  // namespace tenon
