@@ -1,0 +1,26 @@
+# Resolves -march=native to explicit flags once, when CMake configures: the flags then stand in every compile
+# command, so a compiler cache never hands out objects that were made for another processor.
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  message(FATAL_ERROR "tenon's CPU kernels are written for x86-64, not ${CMAKE_SYSTEM_PROCESSOR}")
+endif()
+
+set(TENON_PROCESSOR_FLAGS -march=x86-64-v3 -mtune=generic)
+if(TENON_NATIVE)
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -march=native "-###" -E -x c++ /dev/null
+                  ERROR_VARIABLE driver_line OUTPUT_QUIET)
+  string(REGEX REPLACE ".*/cc1plus" "" compiler_line "${driver_line}")
+  string(REGEX MATCHALL "[ \"]-m[a-z0-9.-]+(=[a-z0-9.-]+)?" explicit "${compiler_line}")
+  list(TRANSFORM explicit REPLACE "^[ \"]" "")
+  list(FILTER explicit EXCLUDE REGEX "^-march=native$|^-mtune|^-mrelax|^-m64$|shstk$")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND explicit MATCHES "-march=")
+    set(TENON_PROCESSOR_FLAGS ${explicit})
+  else()
+    set(TENON_PROCESSOR_FLAGS -march=native)
+  endif()
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS "-march=native")
+  check_cxx_source_compiles("#ifndef __AVX512F__\n#error\n#endif\nint main() {}" TENON_NATIVE_AVX512)
+  if(TENON_NATIVE_AVX512)
+    list(APPEND TENON_PROCESSOR_FLAGS -mprefer-vector-width=512)
+  endif()
+endif()

@@ -1,0 +1,285 @@
+#include "kernels/base/verify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "kernels/base/philox.h"
+
+namespace tenon {
+namespace {
+
+constexpr size_t fence = 256;  // bytes before and after every buffer
+constexpr int sentinel = 0x5a;
+
+size_t extent_bytes(const TensorView& view) {
+  if (view.size() == 0) return 0;
+  int64_t last = 0;
+  for (int i = 0; i < view.rank; ++i) last += (view.shape[i] - 1) * view.stride[i];
+  return static_cast<size_t>(last + 1) * size_of(view.dtype);
+}
+
+// Calls body(offset of the row in elements) for each run of the last dimension, in row-major order.
+void for_each_row(const TensorView& view, const std::function<void(int64_t)>& body) {
+  if (view.size() == 0) return;
+  const int64_t rows = view.size() / std::max<int64_t>(view.shape[view.rank - 1], 1);
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t rest = row, offset = 0;
+    for (int i = view.rank - 2; i >= 0; rest /= view.shape[i--])
+      offset += rest % view.shape[i] * view.stride[i];
+    body(offset);
+  }
+}
+
+double element(const TensorView& view, int64_t offset) {
+  switch (view.dtype) {
+    case DType::f32:
+      return double{view.as<float>()[offset]};
+    case DType::f64:
+      return view.as<double>()[offset];
+    case DType::bf16:
+      return double{float(view.as<bf16>()[offset])};
+    case DType::f16:
+      return double{float(view.as<f16>()[offset])};
+    case DType::i32:
+      return view.as<int32_t>()[offset];
+    case DType::i64:
+      return static_cast<double>(view.as<int64_t>()[offset]);
+    case DType::u8:
+      return view.as<uint8_t>()[offset];
+  }
+  return 0;
+}
+
+void set_element(const TensorView& view, int64_t offset, double value) {
+  const auto narrow = static_cast<float>(value);
+  switch (view.dtype) {
+    case DType::f32:
+      view.as<float>()[offset] = narrow;
+      break;
+    case DType::f64:
+      view.as<double>()[offset] = value;
+      break;
+    case DType::bf16:
+      view.as<bf16>()[offset] = bf16(narrow);
+      break;
+    case DType::f16:
+      view.as<f16>()[offset] = f16(narrow);
+      break;
+    default:
+      break;
+  }
+}
+
+// Standard normal numbers: a sum of twelve uniform ones, which is the same on every machine.
+void fill_normal(const TensorView& view, uint64_t seed, uint32_t stream) {
+  const RandomKey key{seed, 0, stream};
+  uint64_t index = 0;
+  for_each_row(view, [&](int64_t offset) {
+    for (int64_t i = 0; i < view.shape[view.rank - 1]; ++i) {
+      double sum = -6;
+      for (uint64_t block = 0; block < 3; ++block)
+        for (uint32_t word : key.block(3 * index + block)) sum += (word + 0.5) * 0x1p-32;
+      ++index;
+      set_element(view, offset + i, sum);
+    }
+  });
+}
+
+AnyArgs with_f64(const AnyOperation& operation, const AnyArgs& args) {
+  AnyArgs wide = operation.clone(args);
+  for (auto* views : {&wide.inputs, &wide.outputs})
+    for (auto& [name, view] : *views)
+      if (is_floating(view->dtype)) view->dtype = DType::f64;
+  return wide;
+}
+
+void convert_inputs(const Problem& from, Problem& to) {
+  const NamedViews &source = from.args().inputs, &target = to.args().inputs;
+  for (size_t i = 0; i < source.size(); ++i) {
+    const TensorView &x = *source[i].view, &y = *target[i].view;
+    if (x.dtype == y.dtype) {
+      std::memcpy(y.data, x.data, extent_bytes(x));
+      continue;
+    }
+    for_each_row(x, [&](int64_t offset) {
+      for (int64_t j = 0; j < x.shape[x.rank - 1]; ++j) set_element(y, offset + j, element(x, offset + j));
+    });
+  }
+}
+
+size_t plain_variant(const AnyOperation& operation) {
+  for (size_t i = 0; i < operation.variant_count(); ++i)
+    if (operation.variant(i).name == "plain" && operation.variant(i).device == Device::cpu) return i;
+  fail(operation.name(), " has no plain variant on the cpu, which is its reference");
+}
+
+struct RowError {
+  double max = 0, rms = 0, scale = 0;
+};
+
+RowError row_error(const TensorView& view, const TensorView& reference, int64_t offset) {
+  RowError error;
+  const int64_t columns = view.shape[view.rank - 1];
+  for (int64_t i = 0; i < columns; ++i) {
+    const double truth = element(reference, offset + i);
+    const double difference = std::fabs(element(view, offset + i) - truth);
+    error.max = std::max(error.max, difference);
+    error.rms += difference * difference / static_cast<double>(columns);
+    error.scale = std::max(error.scale, std::fabs(truth));
+  }
+  error.rms = std::sqrt(error.rms);
+  return error;
+}
+
+// One output against the reference; NaN fails because every comparison is written to be true only when right.
+std::string judge_view(std::string_view name, const TensorView& view, const TensorView& plain,
+                       const TensorView& reference, Tolerance tolerance) {
+  double typical = 0;  // root mean square error of plain over the whole tensor
+  int64_t rows = 0;
+  for_each_row(view, [&](int64_t offset) {
+    const double rms = row_error(plain, reference, offset).rms;
+    if (std::isfinite(rms)) typical += rms * rms;
+    ++rows;
+  });
+  typical = rows ? std::sqrt(typical / static_cast<double>(rows)) : 0;
+
+  std::string first;
+  int64_t wrong = 0, index = 0;
+  double worst = 0;
+  for_each_row(view, [&](int64_t offset) {
+    const RowError own = row_error(view, reference, offset), yardstick = row_error(plain, reference, offset);
+    const bool row_overflows =
+        !std::isfinite(own.scale);  // a reference beyond the range of fp64 says nothing
+    const double slack = tolerance.floor * own.scale + tolerance.absolute;
+    const double bound = tolerance.factor * std::max(yardstick.max, typical) + slack;
+    const double rms_bound = tolerance.factor * std::max(yardstick.rms, typical) + slack;
+    for (int64_t i = 0; i < view.shape[view.rank - 1]; ++i, ++index) {
+      const double value = element(view, offset + i), truth = element(reference, offset + i);
+      const double difference = std::fabs(value - truth);
+      if (row_overflows || (difference <= bound && own.rms <= rms_bound)) continue;
+      ++wrong;
+      worst = std::max(worst, std::isfinite(difference) ? difference : INFINITY);
+      if (first.empty())
+        first = str(name, "[", index, "] is ", value, ", not ", truth, " (row bound ", bound, ", rms ",
+                    own.rms, " of ", rms_bound, ")");
+    }
+  });
+  return wrong == 0 ? "" : str(first, "; ", wrong, " of ", view.size(), " wrong, worst error ", worst);
+}
+
+}  // namespace
+
+Problem::Problem(AnyArgs args, Device device) : device_(device), args_(std::move(args)) {
+  const auto add = [&](const NamedView& named, bool output) {
+    for (Memory& memory : memories_)
+      if (memory.view == named.view) {
+        memory.output |= output;
+        return;
+      }
+    if (!named.view->defined()) return;
+    const size_t bytes = extent_bytes(*named.view);
+    memories_.push_back({named.view, named.name, bytes, Buffer(device, bytes + 2 * fence), !output, output});
+    Memory& memory = memories_.back();
+    const std::vector<char> fences(bytes + 2 * fence, sentinel);
+    copy(memory.buffer.data(), device, fences.data(), Device::cpu, fences.size());
+    named.view->data = data(memory);
+  };
+  for (const NamedView& input : args_.inputs) add(input, false);
+  for (const NamedView& output : args_.outputs) add(output, true);
+}
+
+char* Problem::data(const Memory& memory) const { return memory.buffer.as<char>() + fence; }
+
+void Problem::load_inputs(const Problem& host) {
+  for (size_t i = 0; i < memories_.size(); ++i)
+    if (memories_[i].input)
+      copy(data(memories_[i]), device_, host.data(host.memories_[i]), Device::cpu, memories_[i].bytes);
+}
+
+// Gaps between strided rows keep their sentinels.
+void Problem::poison_outputs() {
+  for (const Memory& memory : memories_) {
+    if (memory.input) continue;
+    std::vector<char> bytes(memory.bytes, sentinel);
+    const size_t width = size_of(memory.view->dtype);
+    for_each_row(*memory.view, [&](int64_t offset) {
+      std::memset(bytes.data() + static_cast<size_t>(offset) * width, 0xff,
+                  static_cast<size_t>(memory.view->shape[memory.view->rank - 1]) * width);
+    });
+    copy(data(memory), device_, bytes.data(), Device::cpu, bytes.size());
+  }
+}
+
+std::string Problem::damage(const Problem& host) {
+  for (size_t i = 0; i < memories_.size(); ++i) {
+    const Memory& memory = memories_[i];
+    std::vector<char> now(memory.bytes + 2 * fence);
+    copy(now.data(), Device::cpu, memory.buffer.data(), device_, now.size());
+    std::vector<char> expected(now.size(), sentinel);
+    if (memory.input && !memory.output)
+      std::memcpy(expected.data() + fence, host.data(host.memories_[i]), memory.bytes);
+    if (memory.output) {  // the elements themselves may have changed, the gaps may not
+      const size_t width = size_of(memory.view->dtype);
+      if (memory.input) std::memcpy(expected.data() + fence, host.data(host.memories_[i]), memory.bytes);
+      for_each_row(*memory.view, [&](int64_t offset) {
+        const size_t start = fence + static_cast<size_t>(offset) * width;
+        std::memcpy(expected.data() + start, now.data() + start,
+                    static_cast<size_t>(memory.view->shape[memory.view->rank - 1]) * width);
+      });
+    }
+    if (now == expected) continue;
+    const auto where = std::mismatch(now.begin(), now.end(), expected.begin()).first - now.begin();
+    const auto offset = static_cast<int64_t>(where) - static_cast<int64_t>(fence);
+    return str(memory.input && !memory.output ? "input " : "memory outside ", memory.name,
+               " was written at byte ", offset, " of ", memory.bytes);
+  }
+  return "";
+}
+
+Verifier::Verifier(const AnyOperation& operation, DType dtype, size_t case_index, uint64_t seed)
+    : operation_(operation), tolerance_(operation.tolerance(dtype)) {
+  const size_t plain = plain_variant(operation);
+  host_ = std::make_unique<Problem>(operation.args(dtype, case_index), Device::cpu);
+  uint32_t stream = 0;
+  for (const auto& [name, view] : host_->args().inputs)
+    if (view->defined() && is_floating(view->dtype)) fill_normal(*view, seed, ++stream);
+  operation.fill(host_->args(), dtype, case_index);
+
+  Stream& cpu = Stream::current(Device::cpu);
+  plain_ = std::make_unique<Problem>(operation.clone(host_->args()), Device::cpu);
+  plain_->load_inputs(*host_);
+  operation.run(plain, plain_->args(), cpu);
+  reference_ = std::make_unique<Problem>(with_f64(operation, host_->args()), Device::cpu);
+  convert_inputs(*host_, *reference_);
+  operation.run(plain, reference_->args(), cpu);
+}
+
+std::string Verifier::judge(size_t variant, Device device) const {
+  Problem problem(operation_.clone(host_->args()), device);
+  problem.load_inputs(*host_);
+  problem.poison_outputs();
+  Stream& stream = Stream::current(device);
+  operation_.run(variant, problem.args(), stream);
+  stream.synchronize();
+  const std::string damage = problem.damage(*host_);
+  return damage.empty() ? judge_outputs(problem, device) : damage;
+}
+
+std::string Verifier::judge_outputs(const Problem& problem, Device device) const {
+  const NamedViews& outputs = problem.args().outputs;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    TensorView view = *outputs[i].view;
+    if (!view.defined() || view.size() == 0) continue;
+    std::vector<char> bytes(extent_bytes(view));
+    copy(bytes.data(), Device::cpu, view.data, device, bytes.size());
+    view.data = bytes.data();
+    const std::string wrong = judge_view(outputs[i].name, view, *plain_->args().outputs[i].view,
+                                         *reference_->args().outputs[i].view, tolerance_);
+    if (!wrong.empty()) return wrong;
+  }
+  return "";
+}
+
+}  // namespace tenon
