@@ -48,14 +48,15 @@ constexpr uint64_t attention_key(uint64_t sequence, uint64_t head, uint64_t row)
   return sequence << 44 | head << 32 | row << 16;
 }
 
-// Dropout keeps an element if its number is at least threshold, and scales it by 1 / (1 - probability).
+// Dropout keeps an element if its number is at least threshold(), and multiplies it by scale(), cast to the element's
+// type. The probability is a double: an fp32 0.1 would be a threshold, and in fp64 a scale, of its own.
 struct Dropout {
-  float probability = 0;
+  double probability = 0;
   RandomKey key;
 
   constexpr bool active() const { return probability > 0; }
-  constexpr uint32_t threshold() const { return static_cast<uint32_t>(double{probability} * 4294967296.0); }
-  constexpr float scale() const { return 1.0f / (1.0f - probability); }
+  constexpr uint32_t threshold() const { return static_cast<uint32_t>(probability * 4294967296.0); }
+  constexpr double scale() const { return 1.0 / (1.0 - probability); }
 };
 
 }  // namespace tenon
