@@ -1,0 +1,34 @@
+// One element of stochastic gradient descent, with the scalars in the element's type.
+#pragma once
+#include "kernels/sgd/sgd.h"
+
+namespace tenon::sgd {
+
+template <class T>
+struct Scalars {
+  T lr, momentum, weight_decay, rest;  // rest: 1 - dampening
+  bool nesterov, first_step;
+
+  explicit Scalars(const Sgd::Args& a)
+      : lr(T(a.lr)),
+        momentum(T(a.momentum)),
+        weight_decay(T(a.weight_decay)),
+        rest(T(1 - a.dampening)),
+        nesterov(a.nesterov),
+        first_step(a.first_step) {}
+};
+
+template <class T>
+void update(const Scalars<T>& s, T gradient, T& parameter) {
+  parameter -= s.lr * (gradient + s.weight_decay * parameter);
+}
+
+template <class T>
+void update(const Scalars<T>& s, T gradient, T& parameter, T& buffer) {
+  const T g = gradient + s.weight_decay * parameter;
+  const T b = s.first_step ? g : s.momentum * buffer + s.rest * g;
+  buffer = b;
+  parameter -= s.lr * (s.nesterov ? g + s.momentum * b : b);
+}
+
+}  // namespace tenon::sgd
