@@ -4,6 +4,11 @@
 
 namespace tenon::sgd {
 
+inline void check_buffers(const Sgd::Args& a) {
+  check(a.momentum == 0 || a.momentum_buffers.size() == a.params.size(),
+        "sgd with momentum needs a momentum buffer for each of its ", a.params.size(), " parameters");
+}
+
 template <class T>
 struct Scalars {
   T lr, momentum, weight_decay, rest;  // rest: 1 - dampening

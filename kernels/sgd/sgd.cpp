@@ -8,8 +8,7 @@ namespace tenon {
 namespace {
 
 void run(const Sgd::Args& a, Stream&) {
-  check(a.momentum == 0 || a.momentum_buffers.size() == a.params.size(),
-        "sgd with momentum needs a momentum buffer for each of its ", a.params.size(), " parameters");
+  sgd::check_buffers(a);
   dispatch<double, float>(Sgd::dtype(a), [&]<class T>() {
     const sgd::Scalars<T> scalars(a);
     for (size_t k = 0; k < a.params.size(); ++k)
