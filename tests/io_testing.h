@@ -14,30 +14,18 @@
 
 namespace tenon {
 
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "tenon-test-XXXXXX").string();
-    check(mkdtemp(name.data()) != nullptr, "cannot make the folder ", name);
-    path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+// Writes a file of the folder and returns its path.
+inline std::string put(const test::TemporaryFolder& folder, const std::string& name,
+                       const std::string& content) {
+  const std::string path = folder / name;
+  std::ofstream(path, std::ios::binary) << content;
+  return path;
+}
 
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-  std::string file(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return file(name);
-  }
-  int count() const {
-    const std::filesystem::directory_iterator entries(path_);
-    return static_cast<int>(std::distance(begin(entries), end(entries)));
-  }
-
- private:
-  std::filesystem::path path_;
-};
+inline auto files_in(const test::TemporaryFolder& folder) {
+  const std::filesystem::directory_iterator entries(folder.path());
+  return std::distance(begin(entries), end(entries));
+}
 
 // A value as the little-endian bytes of a file.
 template <class T>
@@ -53,6 +41,15 @@ inline std::string error_of(const std::function<void()>& body) {
     return error.what();
   }
   return "";
+}
+
+// Fails the test unless body throws an Error of one line which has this part.
+inline void expect_error(const std::string& part, const std::function<void()>& body) {
+  const std::string message = error_of(body);
+  INFO("expected: " << part);
+  INFO("thrown: " << message);
+  CHECK(message.find(part) != std::string::npos);
+  CHECK(message.find('\n') == std::string::npos);
 }
 
 // One to three bytes changed, cut, removed or doubled.
@@ -86,12 +83,12 @@ inline std::string mutated(std::string bytes, std::mt19937& random) {
 // Reads mutants of a valid file, always the same ones, and every byte of the tensors they give. The reader
 // may succeed or throw an Error; any other exception or bad access fails the test. Returns how many mutants
 // were refused.
-inline int fuzz_reader(const TemporaryFolder& folder, const std::string& valid, int mutants,
+inline int fuzz_reader(const test::TemporaryFolder& folder, const std::string& valid, int mutants,
                        TensorFile (*read)(const std::string& path)) {
   std::mt19937 random(20240607);
   int refused = 0;
   for (int i = 0; i < mutants; ++i) {
-    const std::string path = folder.file("mutant", mutated(valid, random));
+    const std::string path = put(folder, "mutant", mutated(valid, random));
     INFO("mutant " << i);
     try {
       const TensorFile file = read(path);

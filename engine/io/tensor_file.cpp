@@ -1,4 +1,4 @@
-// The handle to an open tensor file.
+// The handle to an open tensor file, and the choice of its reader.
 #include "engine/io/tensor_file.h"
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/io/safetensors.h"
+#include "engine/io/torch_file.h"
 
 namespace tenon {
 
@@ -41,6 +42,16 @@ void TensorFile::release_pages(const TensorView& view) const {
   contents_->memory->file.release_pages(view.data, view.bytes());
 }
 
-TensorFile open_tensor_file(const std::string& path) { return read_safetensors(path); }
+TensorFile open_tensor_file(const std::string& path) {
+  const std::string start = [&] {
+    const MappedFile file(path);
+    return std::string(file.text().substr(0, 64));
+  }();
+  check(!start.starts_with("version https://git-lfs"), "'", path,
+        "' is a Git LFS pointer and not the weights; run `git lfs pull` in its folder");
+  if (looks_like_torch_file(start)) return read_torch_file(path);
+  const bool safetensors = path.ends_with(".safetensors") || (start.size() > 8 && start[8] == '{');
+  return safetensors ? read_safetensors(path) : read_torch_file(path);
+}
 
 }  // namespace tenon

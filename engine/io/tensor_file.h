@@ -61,7 +61,8 @@ class TensorFile {
   std::shared_ptr<const Contents> contents_;
 };
 
-// Opens a safetensors file.
+// Opens a safetensors file or what torch.save wrote, told apart by content; the suffix decides where that
+// says nothing.
 TensorFile open_tensor_file(const std::string& path);
 
 }  // namespace tenon
