@@ -1,0 +1,90 @@
+#include "kernels/simt/emulator.h"
+
+#include <numeric>
+
+#include "kernels/base/error.h"
+#include "kernels/simt/block.h"
+#include "kernels/simt/hooks.h"
+
+namespace tenon::simt {
+namespace {
+
+Schedule process_schedule;
+
+Index3 extent(const Dim3& dim) {
+  return {static_cast<uint32_t>(dim.x), static_cast<uint32_t>(dim.y), static_cast<uint32_t>(dim.z)};
+}
+
+// Visits 0 to count - 1 in the schedule's order: start, start + step, ... modulo count.
+struct BlockOrder {
+  int64_t first;
+  int64_t step;
+};
+BlockOrder block_order(int64_t count) {
+  if (process_schedule.order == Order::greedy) return {0, 1};
+  if (process_schedule.order == Order::reversed) return {count - 1, count - 1};
+  uint64_t random = process_schedule.seed;
+  const auto draw = [&] { return static_cast<int64_t>(next_random(random) % static_cast<uint64_t>(count)); };
+  int64_t step = draw();
+  while (std::gcd(step, count) != 1) step = draw();
+  return {draw(), step};
+}
+
+struct Running {
+  explicit Running(Block& block) { running_block = &block; }
+  ~Running() { running_block = nullptr; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+};
+
+}  // namespace
+
+void set_schedule(Schedule schedule) { process_schedule = schedule; }
+Schedule schedule() { return process_schedule; }
+
+Index3 thread_index() { return running_block->thread_index(); }
+Index3 block_index() { return running_block->block_index(); }
+Index3 block_extent() { return extent(running_block->config().block); }
+Index3 grid_extent() { return extent(running_block->config().grid); }
+
+void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void* arguments) {
+  check_launch(config);
+  check(!running_block, "simt: a kernel cannot launch another, at ", config.where);
+  const int64_t count = config.grid.count();
+  if (count == 0) return;
+  Block block(config, entry, arguments);
+  const Running running(block);
+  const BlockOrder order = block_order(count);
+  int64_t number = order.first;
+  for (int64_t done = 0; done < count; ++done, number = (number + order.step) % count) block.run(number);
+}
+
+void enter_kernel() { kernel_stack = running_block->stack(); }
+
+void* shared_memory(size_t bytes, Here here) {
+  const HostScope scope;
+  return running_block->shared(bytes, here);
+}
+
+void block_barrier(Here here) {
+  const HostScope scope;
+  running_block->barrier(here);
+}
+
+void warp_exchange(const void* value, size_t bytes, void* values, uint32_t members, const char* operation,
+                   Ordering ordering, Here here) {
+  const HostScope scope;
+  running_block->exchange(value, bytes, values, members, operation, ordering, here);
+}
+
+void kernel_fault(const char* text, Here here) {
+  kernel_stack = nullptr;
+  running_block->fault(str(text, ", at ", here));
+}
+
+void judge(const Access& access) {
+  const HostScope scope;
+  running_block->judge(access);
+}
+
+}  // namespace tenon::simt

@@ -1,0 +1,62 @@
+// The emulator of CUDA's execution model. The threads of a block are fibers on the calling OS thread; blocks
+// run in turn. The first part is for tests and tools, the second is what kernels/simt/*.h is made of; kernels
+// see neither.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/simt/launch.h"
+
+namespace tenon::simt {
+
+// Which thread runs next. A fault that hides under one order shows under another, so tests run every case
+// under all.
+enum class Order : uint8_t {
+  greedy,    // lowest warp and lane first, as far as it can go
+  reversed,  // the same from the highest, last block first
+  random,    // seeded, drawn anew at every switch; blocks permuted
+};
+struct Schedule {
+  Order order = Order::greedy;
+  uint64_t seed = 0;  // of Order::random
+};
+void set_schedule(Schedule schedule);  // for the whole process
+Schedule schedule();
+
+// Whether kernels were compiled with memory hooks: without them bounds, races and reads before writes go
+// unseen.
+bool has_hooks();
+
+struct Index3 {
+  uint32_t x, y, z;
+};
+Index3 thread_index();
+Index3 block_index();
+Index3 block_extent();
+Index3 grid_extent();
+
+// Runs entry(arguments) once for each thread of the grid. Throws Error at the first fault of a kernel.
+void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void* arguments);
+// Memory accesses are checked from here on: entry calls it once its arguments are copied to the fiber's
+// stack.
+void enter_kernel();
+
+// The block's shared memory, checked to hold that much.
+void* shared_memory(size_t bytes, Here here);
+void block_barrier(Here here);
+
+inline constexpr size_t max_exchange_bytes = 64;
+enum class Ordering : uint8_t {
+  none,
+  memory
+};  // memory: accesses before the rendezvous come before those after it
+
+// The one warp collective: publishes a value, waits until every lane in members has arrived at the same
+// place, and writes the values of all of them to values[lane * bytes]. Lanes outside members leave their
+// slots untouched.
+void warp_exchange(const void* value, size_t bytes, void* values, uint32_t members, const char* operation,
+                   Ordering ordering, Here here);
+
+[[noreturn]] void kernel_fault(const char* text, Here here);  // ends the launch with an Error
+
+}  // namespace tenon::simt
