@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "kernels/base/accumulator.h"
 #include "kernels/base/registry.h"
+#include "kernels/layer_norm/rows.h"
 
 namespace tenon {
 namespace {
@@ -55,19 +55,9 @@ template <class T>
 void forward(const LayerNorm::Args& a) {
   using Sum = accumulator<T>;
   const int64_t columns = a.x.shape[1];
-  for (int64_t row = 0; row < a.x.shape[0]; ++row) {
-    const T* x = a.x.as<T>() + row * columns;
-    T* y = a.y.as<T>() + row * columns;
-    Sum sum = 0, squares = 0;
-    for (int64_t i = 0; i < columns; ++i) sum += Sum(x[i]);
-    const Sum mean = sum / Sum(columns);
-    for (int64_t i = 0; i < columns; ++i) squares += (Sum(x[i]) - mean) * (Sum(x[i]) - mean);
-    const Sum rstd = Sum(1) / std::sqrt(squares / Sum(columns) + Sum(a.eps));
-    for (int64_t i = 0; i < columns; ++i)
-      y[i] = T((Sum(x[i]) - mean) * rstd * Sum(a.gamma.as<T>()[i]) + Sum(a.beta.as<T>()[i]));
-    a.mean.as<Sum>()[row] = mean;
-    a.rstd.as<Sum>()[row] = rstd;
-  }
+  for (int64_t row = 0; row < a.x.shape[0]; ++row)
+    layer_norm::forward_row<T>(a.x.as<T>() + row * columns, a.gamma.as<T>(), a.beta.as<T>(), columns, a.eps,
+                               a.y.as<T>() + row * columns, a.mean.as<Sum>()[row], a.rstd.as<Sum>()[row]);
 }
 
 template <class T>
@@ -75,24 +65,10 @@ void backward(const LayerNormBackward::Args& a) {
   using Sum = accumulator<T>;
   const int64_t rows = a.x.shape[0], columns = a.x.shape[1];
   std::vector<Sum> dgamma(columns), dbeta(columns);
-  for (int64_t row = 0; row < rows; ++row) {
-    const T* x = a.x.as<T>() + row * columns;
-    const T* dy = a.dy.as<T>() + row * columns;
-    T* dx = a.dx.as<T>() + row * columns;
-    const Sum mean = a.mean.as<Sum>()[row], rstd = a.rstd.as<Sum>()[row];
-    Sum sum = 0, dot = 0;
-    for (int64_t i = 0; i < columns; ++i) {
-      const Sum normal = (Sum(x[i]) - mean) * rstd, scaled = Sum(dy[i]) * Sum(a.gamma.as<T>()[i]);
-      sum += scaled;
-      dot += scaled * normal;
-      dgamma[i] += Sum(dy[i]) * normal;
-      dbeta[i] += Sum(dy[i]);
-    }
-    for (int64_t i = 0; i < columns; ++i) {
-      const Sum normal = (Sum(x[i]) - mean) * rstd, scaled = Sum(dy[i]) * Sum(a.gamma.as<T>()[i]);
-      dx[i] = T(rstd * (scaled - (sum + normal * dot) / Sum(columns)));
-    }
-  }
+  for (int64_t row = 0; row < rows; ++row)
+    layer_norm::backward_row(a.dy.as<T>() + row * columns, a.x.as<T>() + row * columns, a.gamma.as<T>(),
+                             columns, a.mean.as<Sum>()[row], a.rstd.as<Sum>()[row],
+                             a.dx.as<T>() + row * columns, dgamma.data(), dbeta.data());
   for (int64_t i = 0; i < columns; ++i) {
     a.dgamma.as<T>()[i] = T(dgamma[i]);
     a.dbeta.as<T>()[i] = T(dbeta[i]);
