@@ -1,0 +1,123 @@
+// The micro-kernel and the epilogue, written once for any vector type. Everything is in an anonymous
+// namespace on purpose (see vector_math.h); one file for each instruction set includes it.
+#pragma once
+#include <utility>
+
+#include "kernels/cpu/vector_math.h"
+#include "kernels/matmul/micro_kernel.h"
+
+namespace tenon {
+namespace {
+
+// acc(Rows, Vectors * width), one register each, summed over k; then y.
+template <class V, int Rows, int Vectors>
+void multiply_tile(const Tile& t, const float* b, float* y, int columns) {
+  constexpr int line = Vectors * V::width;
+  typename V::Register acc[Rows][Vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < Vectors; ++j) acc[i][j] = V::zero();
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)  // y is needed after the loop; both of its cache lines
+    __builtin_prefetch(y + i * t.y_stride, 1), __builtin_prefetch(y + i * t.y_stride + line - 1, 1);
+  const float* a = t.a;
+  const float* next = t.next_b;
+  for (int64_t k = 0; k < t.k; ++k, a += Rows, b += panel_columns, next += panel_columns) {
+    __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + 16, 0, 2);  // into L2
+    typename V::Register row[Vectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < Vectors; ++j) row[j] = V::load(b + j * V::width);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      const auto value = V::broadcast(a[i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < Vectors; ++j) acc[i][j] = V::fma(value, row[j], acc[i][j]);
+    }
+  }
+  const auto beta = V::broadcast(t.beta);
+  const bool read = t.beta != 0;
+#pragma GCC unroll 4
+  for (int j = 0; j < Vectors; ++j) {
+    const auto mask = V::first(columns - j * V::width);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      float* target = y + i * t.y_stride + j * V::width;
+      if (read) acc[i][j] = V::fma(beta, V::load(target, mask), acc[i][j]);
+      V::store(target, mask, acc[i][j]);
+    }
+  }
+}
+
+template <class V, int Rows, int Vectors>
+void multiply_rows(const Tile& t) {
+  for (int column = 0; column < t.columns; column += Vectors * V::width)
+    multiply_tile<V, Rows, Vectors>(t, t.b + column, t.y + column, t.columns - column);
+}
+
+template <class V, int Vectors, int... Rows>
+void multiply_any(const Tile& t, std::integer_sequence<int, Rows...>) {
+  static constexpr void (*by_rows[])(const Tile&) = {multiply_rows<V, Rows + 1, Vectors>...};
+  by_rows[t.rows - 1](t);
+}
+
+template <class V, int MaxRows, int Vectors>
+void multiply(const Tile& t) {
+  multiply_any<V, Vectors>(t, std::make_integer_sequence<int, MaxRows>());
+}
+
+template <class V, Epilogue Kind>
+typename V::Register activate(typename V::Register x) {
+  if constexpr (Kind == Epilogue::bias_gelu) return gelu<V>(x);
+  if constexpr (Kind == Epilogue::bias_gelu_tanh) return gelu_tanh<V>(x);
+  if constexpr (Kind == Epilogue::bias_relu) return V::max(V::zero(), x);
+  if constexpr (Kind == Epilogue::bias_tanh) return tanh<V>(x);
+  return x;
+}
+
+template <class V, Epilogue Kind>
+void finish_as(const Tile& t, const TileEpilogue& e) {
+  for (int column = 0; column < t.columns; column += V::width) {
+    const auto mask = V::first(t.columns - column);
+    const auto bias = e.bias ? V::load(e.bias + column, mask) : V::zero();
+    for (int i = 0; i < t.rows; ++i) {
+      float* y = t.y + i * t.y_stride + column;
+      auto x = V::load(y, mask);
+      if (e.bias) x = x + bias;
+      if (e.pre_activation) V::store(e.pre_activation + i * e.pre_activation_stride + column, mask, x);
+      x = activate<V, Kind>(x);
+      if (e.residual) x = x + V::load(e.residual + i * e.residual_stride + column, mask);
+      V::store(y, mask, x);
+    }
+  }
+}
+
+template <class V>
+void finish(const Tile& t, const TileEpilogue& e) {
+  switch (e.kind) {
+    case Epilogue::none:
+    case Epilogue::bias:
+      return finish_as<V, Epilogue::bias>(t, e);
+    case Epilogue::bias_gelu:
+      return finish_as<V, Epilogue::bias_gelu>(t, e);
+    case Epilogue::bias_gelu_tanh:
+      return finish_as<V, Epilogue::bias_gelu_tanh>(t, e);
+    case Epilogue::bias_relu:
+      return finish_as<V, Epilogue::bias_relu>(t, e);
+    case Epilogue::bias_tanh:
+      return finish_as<V, Epilogue::bias_tanh>(t, e);
+  }
+}
+
+// out(k, rows) = a(k, rows) without its stride.
+template <class V>
+void copy_rows(const float* a, int64_t a_stride, int rows, int64_t k, float* out) {
+  for (int64_t j = 0; j < k; ++j, a += a_stride, out += rows)
+    for (int i = 0; i < rows; i += V::width) {
+      const auto mask = V::first(rows - i);
+      V::store(out + i, mask, V::load(a + i, mask));
+    }
+}
+
+}  // namespace
+}  // namespace tenon

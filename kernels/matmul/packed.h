@@ -1,0 +1,49 @@
+// The packed fp32 matrix product of the CPU as plain functions, for kernels that are built around a product
+// (attention tiles, the recurrent step of a GRU) and for the `packed` variant of Matmul.
+//
+// Same bits whatever the thread count, and each row's bits whatever the other rows: an element is summed over
+// K in blocks of 384, in order, whoever computes it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/matmul/micro_kernel.h"
+
+namespace tenon {
+
+// y(M, N) = residual + activation(beta * y + op(a)(M, K) op(b)(K, N) + bias), op(x) = x or its transpose.
+// The columns of every matrix are contiguous, rows are stride elements apart.
+struct PackedMatmul {
+  int64_t m = 0, n = 0, k = 0;
+  const float* a = nullptr;  // (M, K), or (K, M) if transpose_a
+  int64_t a_stride = 0;
+  bool transpose_a = false;
+  const float* b_packed = nullptr;  // what pack_b() wrote; or null, then b is packed on the way
+  const float* b = nullptr;         // (K, N), or (N, K) if transpose_b
+  int64_t b_stride = 0;
+  bool transpose_b = false;
+  float* y = nullptr;  // (M, N)
+  int64_t y_stride = 0;
+  float beta = 0;  // with 0 y is not read
+  Epilogue epilogue = Epilogue::none;
+  const float* bias = nullptr;      // (N), needed by every epilogue but none
+  const float* residual = nullptr;  // (M, N), optional
+  int64_t residual_stride = 0;
+  float* pre_activation = nullptr;  // (M, N), optional: the value before the activation
+  int64_t pre_activation_stride = 0;
+  const MicroKernels* kernels = nullptr;  // null: the best that the processor has
+  bool serial = false;  // stay on the calling thread; so does a call from inside a parallel loop
+};
+
+void packed_matmul(const PackedMatmul& product);
+
+// Bytes of scratch that a product takes on all threads together.
+size_t packed_workspace(int64_t m, int64_t n, int64_t k, bool b_is_packed);
+
+// The packed form of op(b)(K, N): panels of 32 columns, each (K, 32), the last one filled up with zeros. It
+// depends on the shape only, not on the processor.
+size_t packed_bytes(int64_t k, int64_t n);
+void pack_b(const float* b, int64_t b_stride, bool transpose_b, int64_t k, int64_t n, float* out,
+            bool serial = false);
+
+}  // namespace tenon
