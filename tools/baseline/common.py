@@ -36,12 +36,14 @@ def save(path, tensors, metadata=None):
     save_file(contiguous, path, metadata=metadata or {"torch": torch.__version__})
 
 
-def load_bert(folder, dtype=torch.float32):
-    """The BertModel of a HuggingFace folder, in evaluation mode, with the plain (eager) attention."""
-    from transformers import BertModel
+def load_bert(folder, dtype=torch.float32, attention="eager"):
+    """The BertModel of a HuggingFace folder, in evaluation mode; a missing tensor ends the program."""
+    import transformers
 
-    model, report = BertModel.from_pretrained(
-        folder, attn_implementation="eager", dtype=dtype, output_loading_info=True
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    model, report = transformers.BertModel.from_pretrained(
+        folder, attn_implementation=attention, dtype=dtype, output_loading_info=True
     )
     if report["missing_keys"]:
         raise SystemExit(f"{folder}: missing {sorted(report['missing_keys'])}")

@@ -25,7 +25,7 @@ OPTIMISERS = {
 
 
 def both(function, inputs):
-    """Runs `function` on the floating inputs in fp32 and in fp64; its results come back as `f32.NAME` and `f64.NAME`."""
+    """Runs `function` on the floating inputs in fp32 and in fp64; returns `f32.NAME` and `f64.NAME`."""
     results = {}
     for prefix, dtype in DTYPES.items():
         cast = {

@@ -48,7 +48,7 @@ def attention(module, query, key, value, attention_mask, scaling, **_):
 
 
 class GoldenModel(SentimentModel):
-    """The published model, its dropouts replaced and its GRU run layer by layer so that the mask between can be ours."""
+    """The published model, its dropouts replaced and its GRU run layer by layer so that the mask between is ours."""
 
     def __init__(self, bert):
         super().__init__(bert, hidden_size=HIDDEN)
@@ -134,8 +134,6 @@ def write(out):
         for prefix, dtype in DTYPES.items():
             result = train(model, batches, dtype, mode == "finetune")
             tensors |= {f"{prefix}.{name}": value for name, value in result.items()}
-        drift = (tensors["f32.losses"] - tensors["f64.losses"]).abs().max()
-        print(
-            f"{mode}: loss {tensors['f64.losses'][0]:.4f} to {tensors['f64.losses'][-1]:.4f}, fp32 against fp64 {drift:.1e}"
-        )
+        losses, drift = tensors["f64.losses"], (tensors["f32.losses"] - tensors["f64.losses"]).abs().max()
+        print(f"{mode}: loss {losses[0]:.4f} to {losses[-1]:.4f}, fp32 against fp64 {drift:.1e}")
         save(out / "training" / f"{mode}.safetensors", tensors)

@@ -8,7 +8,6 @@ import argparse
 from pathlib import Path
 
 import torch
-import transformers
 
 import golden_bert
 import golden_operations
@@ -23,8 +22,6 @@ def main():
         "--out", type=Path, default=ROOT / "tests" / "data", help="folder to write (default: tests/data)"
     )
     out = parser.parse_args().out
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)  # one order of every sum
     for module in (golden_bert, golden_operations, golden_pickles, golden_training):
         module.write(out)

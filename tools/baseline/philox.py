@@ -1,8 +1,8 @@
 """Tenon's dropout masks in numpy: Philox4x32-10 (Salmon et al., SC 2011) keyed by (seed, step, operation, element).
 
-The 64-bit seed is the key, and the counter is (element >> 2 in two words, step, operation); element & 3 picks one of the
-four results. `operation` is the FNV-1a hash of a module's path, so a mask depends on no launch shape and no call order.
-An element is kept if its u32 is at least floor(p * 2^32), and is then scaled by 1 / (1 - p).
+The 64-bit seed is the key, and the counter is (element >> 2 in two words, step, operation); element & 3 picks one of
+the four results. `operation` is the FNV-1a hash of a module's path, so a mask depends on no launch shape and no call
+order. An element is kept if its u32 is at least floor(p * 2^32), and is then scaled by 1 / (1 - p).
 """
 
 import numpy as np

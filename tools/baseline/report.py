@@ -1,0 +1,53 @@
+"""Where the `tenon` program is, what machine this is, and the JSON files of docs/benchmarks/."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from common import ROOT
+
+
+def program(path=None):
+    """The `tenon` program: an argument, TENON_BIN, or the newest one under build/."""
+    path = path or os.environ.get("TENON_BIN")
+    built = [file for file in ROOT.glob("build/**/tenon") if file.is_file() and os.access(file, os.X_OK)]
+    if not path and not built:
+        raise SystemExit("no tenon program: build it, or name it in TENON_BIN or with --tenon")
+    return str(path or max(built, key=lambda file: file.stat().st_mtime))
+
+
+def threads():
+    return len(os.sched_getaffinity(0))
+
+
+def installed(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def machine():
+    info = Path("/proc/cpuinfo").read_text()
+    model = next((line.partition(": ")[2] for line in info.splitlines() if line.startswith("model name")), "unknown")
+    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    packages = ("torch", "transformers", "tokenizers", "onnxruntime", "numpy")
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "processor": model,
+        "threads": threads(),
+        "system": platform.platform(),
+        "revision": revision.stdout.strip(),
+        "versions": {package: installed(package) for package in packages},
+    }
+
+
+def write(folder, name, result):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"name": name, **machine(), **result}, indent=2) + "\n")
+    print(f"wrote {path}")
