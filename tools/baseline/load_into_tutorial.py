@@ -59,7 +59,7 @@ def main():
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     worst = 0
     for text, line in zip(TEXTS, lines, strict=True):
-        ids = imdb.token_ids(tokenizer, [text], 512)[0]
+        ids = imdb.token_ids(tokenizer, [text], model.bert.config.max_position_embeddings)[0]
         with torch.inference_mode():
             expected = model(torch.tensor([ids]), [len(ids)]).sigmoid().item()
         found = json.loads(line)["probability"]
