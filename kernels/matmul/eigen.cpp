@@ -1,11 +1,12 @@
 // Eigen's matrix product, a yardstick: 256 rows of y a task, each with Eigen's own blocking and packing; then
 // the epilogue. Its rounding depends on its blocking, hence on the shape of the task.
-#include <Eigen/Core>
-
 #include "kernels/base/registry.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/matmul/micro_kernel.h"
+
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 warns inside its own intrinsics, bug 105593
+#include <Eigen/Core>
 
 namespace tenon {
 namespace {
