@@ -30,6 +30,48 @@ constexpr std::array<uint8_t, 256> kinds = [] {
 
 Kind kind_of(char byte) { return static_cast<Kind>(kinds[static_cast<unsigned char>(byte)]); }
 
+static_assert(std::endian::native == std::endian::little, "the first byte of a word must be its lowest");
+
+// How many of these eight bytes, from the lowest, are ASCII letters and digits before the first that is not.
+int leading_letters(uint64_t bytes) {
+  constexpr uint64_t each = 0x0101010101010101u, high = 0x80 * each;
+  const auto within = [](uint64_t seven_bits, uint64_t first,
+                         uint64_t last) {  // in the high bit of each byte
+    return (seven_bits + (0x80 - first) * each) ^ (seven_bits + (0x7F - last) * each);
+  };
+  const uint64_t low = bytes & ~high;
+  const uint64_t letters = (within(low | 0x20 * each, 'a', 'z') | within(low, '0', '9')) & ~bytes & high;
+  return std::countr_zero(letters ^ high) / 8;
+}
+
+uint64_t load(const char* from) {
+  uint64_t bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  return bytes;
+}
+
+uint64_t lowest(int count, uint64_t bytes) {
+  return count == 8 ? bytes : bytes & ((uint64_t{1} << (8 * count)) - 1);
+}
+
+// The run of letters and digits at `text`, which must have 17 bytes; length 0 if it is longer than 16 or
+// empty.
+WordCache::Key short_word(const char* text) {
+  WordCache::Key key;
+  const uint64_t head = load(text);
+  int length = leading_letters(head);
+  key.head = lowest(length, head);
+  if (length == 8) {
+    const uint64_t tail = load(text + 8);
+    const int more = leading_letters(tail);
+    if (more == 8) return key;
+    key.tail = lowest(more, tail);
+    length += more;
+  }
+  key.length = static_cast<uint32_t>(length);
+  return key;
+}
+
 class Fnv {  // FNV-1a, 64 bits
  public:
   void add(std::string_view bytes) {
@@ -75,11 +117,25 @@ std::vector<AddedToken> added_tokens(const WordPieceConfig& config, bool normali
 }  // namespace
 
 struct WordPiece::Output {
-  std::vector<int32_t>& ids;
-  size_t wanted;
+  std::vector<int32_t> ids;
+  size_t count = 0;  // of the ids, those that are set
+  size_t wanted;     // no more than these are looked at
   Cache* cache;
 
-  bool full() const { return ids.size() >= wanted; }
+  bool full() const { return count >= wanted; }
+  int32_t* room(size_t more) {
+    if (count + more > ids.size()) ids.resize(2 * (count + more));
+    return ids.data() + count;
+  }
+  void push(int32_t id) {
+    *room(1) = id;
+    ++count;
+  }
+  void push(const Cache::Entry& entry) {
+    std::copy_n(entry.ids.begin(), Cache::max_ids,
+                room(Cache::max_ids));  // all of them: their number is no branch
+    count += entry.count;
+  }
 };
 
 WordPiece::WordPiece(const WordPieceConfig& config)
@@ -130,22 +186,21 @@ const std::string& WordPiece::token(int32_t id) const {
 std::vector<int32_t> WordPiece::encode(std::string_view text, int max_length, Cache* cache) const {
   check(max_length == 0 || max_length >= 2, "max_length ", max_length,
         " leaves no room for [CLS] and [SEP]; give 2 or more");
-  std::vector<int32_t> ids;
   const size_t longest = max_length == 0 ? SIZE_MAX : static_cast<size_t>(max_length);
-  ids.reserve(std::min(text.size() / 3 + 16, longest + 4));
-  ids.push_back(cls_);
-  Output output{ids, longest - 1, cache};
+  Output output{std::vector<int32_t>(std::min(text.size() / 3 + 16, longest + 16)), 0, longest - 1, cache};
+  output.push(cls_);
   append_text(text, output);
-  ids.resize(std::min(ids.size(), longest - 1));
-  ids.push_back(sep_);
-  return ids;
+  output.count = std::min(output.count, longest - 1);
+  output.push(sep_);
+  output.ids.resize(output.count);
+  return std::move(output.ids);
 }
 
 std::vector<int32_t> WordPiece::tokenize(std::string_view text, Cache* cache) const {
-  std::vector<int32_t> ids;
-  Output output{ids, SIZE_MAX, cache};
+  Output output{std::vector<int32_t>(text.size() / 3 + 16), 0, SIZE_MAX, cache};
   append_text(text, output);
-  return ids;
+  output.ids.resize(output.count);
+  return std::move(output.ids);
 }
 
 void WordPiece::append_text(std::string_view text, Output& output) const {
@@ -157,7 +212,7 @@ void WordPiece::append_text(std::string_view text, Output& output) const {
       append_plain(before, output);
     else
       append_normalized(before, output);
-    if (added.id >= 0) output.ids.push_back(added.id);
+    if (added.id >= 0) output.push(added.id);
     from = added.end;
   }
 }
@@ -166,11 +221,22 @@ void WordPiece::append_plain(std::string_view text, Output& output) const {
   const char* next = text.data();
   const char* const end = next + text.size();
   while (next < end && !output.full()) {
+    if (output.cache && end - next > static_cast<ptrdiff_t>(Cache::max_bytes)) {  // most words end here
+      const Cache::Key key = short_word(next);
+      const char* const after = next + key.length;
+      const Cache::Entry* known =
+          key.length > 0 && kind_of(*after) != other ? output.cache->find(key) : nullptr;
+      if (known) {
+        output.push(*known);
+        next = after + (*after == ' ');
+        continue;
+      }
+    }
     const Kind kind = kind_of(*next);
     if (kind == space) {
       ++next;
     } else if (kind == punctuation) {
-      output.ids.push_back(punctuation_ids_[static_cast<size_t>(*next++)]);
+      output.push(punctuation_ids_[static_cast<size_t>(*next++)]);
     } else {
       const char* const begin = next;
       uint8_t seen = 0;
@@ -181,35 +247,25 @@ void WordPiece::append_plain(std::string_view text, Output& output) const {
 }
 
 void WordPiece::append_chunk(std::string_view chunk, bool letters, Output& output) const {
-  Cache::Entry* entry = nullptr;
-  if (output.cache && chunk.size() <= Cache::max_bytes) {
-    uint64_t key[2] = {};
-    std::memcpy(key, chunk.data(), chunk.size());
-    Cache::Set& set = output.cache->set(key);
-    for (Cache::Entry& candidate : set)
-      if (candidate.key[0] == key[0] && candidate.key[1] == key[1] && candidate.length == chunk.size()) {
-        output.ids.insert(output.ids.end(), candidate.ids, candidate.ids + candidate.count);
-        return;
-      }
-    set[1] = set[0];
-    entry = &set[0];
-    *entry = {{key[0], key[1]}, {}, 0, 0};
-  }
-  const size_t before = output.ids.size();
-  if (letters) {
-    std::string word(chunk);
-    if (basic_.lowercase)
-      for (char& c : word)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-    append_word(word, word.size(), output);
-  } else {
-    append_normalized(chunk, output);
-  }
-  const size_t count = output.ids.size() - before;
-  if (!entry || count > Cache::max_ids) return;
-  std::copy_n(output.ids.end() - static_cast<ptrdiff_t>(count), count, entry->ids);
-  entry->count = static_cast<uint8_t>(count);
-  entry->length = static_cast<uint8_t>(chunk.size());
+  if (!output.cache || chunk.size() > Cache::max_bytes) return append_new_chunk(chunk, letters, output);
+  const Cache::Key key(chunk);
+  if (const Cache::Entry* known = output.cache->find(key)) return output.push(*known);
+  const size_t before = output.count;
+  append_new_chunk(chunk, letters, output);
+  const size_t count = output.count - before;
+  if (count > Cache::max_ids) return;
+  Cache::Entry& entry = output.cache->insert(key);
+  std::copy_n(output.ids.data() + before, count, entry.ids.begin());
+  entry.count = static_cast<uint16_t>(count);
+}
+
+void WordPiece::append_new_chunk(std::string_view chunk, bool letters, Output& output) const {
+  if (!letters) return append_normalized(chunk, output);
+  std::string word(chunk);
+  if (basic_.lowercase)
+    for (char& c : word)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  append_word(word, word.size(), output);
 }
 
 void WordPiece::append_normalized(std::string_view text, Output& output) const {
@@ -228,36 +284,23 @@ void WordPiece::append_normalized(std::string_view text, Output& output) const {
     for (const char* const end = normalized.data() + added.begin; next < end;)
       between += decode_utf8(next, end);
     append_words(between);
-    if (added.id >= 0) output.ids.push_back(added.id);
+    if (added.id >= 0) output.push(added.id);
     from = added.end;
   }
 }
 
 void WordPiece::append_word(std::string_view word, size_t code_points, Output& output) const {
-  const size_t before = output.ids.size();
+  const size_t before = output.count;
   bool known = code_points <= static_cast<size_t>(max_word_length_);
   for (size_t at = 0; known && at < word.size();) {
     const auto piece = pieces_.longest(word.substr(at), at > 0);
     known = piece.id >= 0;
-    if (known) output.ids.push_back(piece.id);
+    if (known) output.push(piece.id);
     at += piece.length;
   }
   if (known) return;
-  output.ids.resize(before);
-  output.ids.push_back(unk_);
-}
-
-WordPiece::Cache::Cache() : sets_(size_t{1} << 15) {}
-
-void WordPiece::Cache::attach(uint64_t tokenizer_hash) {
-  if (owner_ == tokenizer_hash) return;
-  std::fill(sets_.begin(), sets_.end(), Set{});
-  owner_ = tokenizer_hash;
-}
-
-WordPiece::Cache::Set& WordPiece::Cache::set(const uint64_t (&key)[2]) {
-  const uint64_t mixed = (key[0] ^ std::rotl(key[1], 23)) * 0x9E3779B97F4A7C15ull;
-  return sets_[mixed >> 49];
+  output.count = before;
+  output.push(unk_);
 }
 
 }  // namespace tenon

@@ -13,6 +13,7 @@
 #include "models/text/added_tokens.h"
 #include "models/text/basic_tokenizer.h"
 #include "models/text/vocabulary.h"
+#include "models/text/word_cache.h"
 
 namespace tenon {
 
@@ -33,7 +34,7 @@ WordPieceConfig read_wordpiece_config(const std::filesystem::path& path);
 
 class WordPiece {
  public:
-  class Cache;
+  using Cache = WordCache;
 
   // Throws Error if the vocabulary lacks one of the four special tokens.
   explicit WordPiece(const WordPieceConfig& config);
@@ -62,6 +63,7 @@ class WordPiece {
   void append_text(std::string_view text, Output& output) const;
   void append_plain(std::string_view text, Output& output) const;  // holds no added token of the raw text
   void append_chunk(std::string_view chunk, bool letters, Output& output) const;
+  void append_new_chunk(std::string_view chunk, bool letters, Output& output) const;
   void append_normalized(std::string_view text, Output& output) const;
   void append_word(std::string_view word, size_t code_points, Output& output) const;
   int32_t special(const WordPieceConfig& config, const std::string& token) const;
@@ -75,30 +77,6 @@ class WordPiece {
   int max_word_length_;
   int32_t unk_ = 0, cls_ = 0, sep_ = 0, pad_ = 0;
   uint64_t hash_ = 0;
-};
-
-// Remembers the ids of short words, as they stand in the text (2 MB, two-way set-associative; the older of a
-// set goes). Belongs to one thread at a time, and may be used with one tokeniser after another.
-class WordPiece::Cache {
- public:
-  Cache();
-
- private:
-  friend class WordPiece;
-  static constexpr size_t max_bytes = 16, max_ids = 3;
-  struct Entry {
-    uint64_t key[2] = {};  // the bytes, zero-filled
-    int32_t ids[max_ids] = {};
-    uint8_t length = 0;  // 0: free
-    uint8_t count = 0;
-  };
-  using Set = std::array<Entry, 2>;  // one cache line
-
-  void attach(uint64_t tokenizer_hash);
-  Set& set(const uint64_t (&key)[2]);
-
-  std::vector<Set> sets_;
-  uint64_t owner_ = 0;
 };
 
 }  // namespace tenon
