@@ -44,6 +44,11 @@ inline void check_cuda_launch(cudaError_t status, const LaunchConfig& config) {
         config.where);
 }
 
+inline bool synchronises_launches() {
+  static const char* const value = std::getenv("TENON_SYNC");
+  return value && value[0] == '1';
+}
+
 // Launches kernel(args...) on the stream. Throws Error where the launch is refused. With TENON_SYNC=1 in the
 // environment it waits for the kernel, so that a fault of its own is reported here.
 template <class... Params, class... Args>
@@ -64,8 +69,7 @@ void launch(Stream& stream, const LaunchConfig& config, void (*kernel)(Params...
   cuda_config.stream = static_cast<cudaStream_t>(stream.handle());
   check_cuda_launch(cudaLaunchKernelEx(&cuda_config, kernel, std::forward<Args>(args)...), config);
   check_cuda_launch(cudaGetLastError(), config);
-  static const char* const sync = std::getenv("TENON_SYNC");
-  if (sync && sync[0] == '1') check_cuda_launch(cudaStreamSynchronize(cuda_config.stream), config);
+  if (synchronises_launches()) check_cuda_launch(cudaStreamSynchronize(cuda_config.stream), config);
 }
 
 #else
