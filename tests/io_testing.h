@@ -1,6 +1,9 @@
 // What the tests of file readers share: a folder that goes away, hand-made bytes, and a deterministic
 // byte-flip fuzz.
 #pragma once
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -80,23 +83,44 @@ inline std::string mutated(std::string bytes, std::mt19937& random) {
   return bytes;
 }
 
-// Reads mutants of a valid file, always the same ones, and every byte of the tensors they give. The reader
-// may succeed or throw an Error; any other exception or bad access fails the test. Returns how many mutants
-// were refused.
-inline int fuzz_reader(const test::TemporaryFolder& folder, const std::string& valid, int mutants,
-                       TensorFile (*read)(const std::string& path)) {
+// A file without a disk, for thousands of them.
+class MemoryFile {
+ public:
+  explicit MemoryFile(const std::string& content) : descriptor_(memfd_create("tenon-test", 0)) {
+    check(write(descriptor_, content.data(), content.size()) == static_cast<ssize_t>(content.size()),
+          "cannot write a file in memory");
+  }
+  ~MemoryFile() { close(descriptor_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  std::string path() const { return str("/proc/self/fd/", descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+// Reads a file of these bytes and every byte of the tensors it gives. Returns false where an Error refused
+// it.
+inline bool read_or_refuse(const std::string& bytes, TensorFile (*read)(const std::string& path)) {
+  const MemoryFile memory(bytes);
+  try {
+    const TensorFile file = read(memory.path());
+    for (const TensorEntry& entry : file.entries())
+      for (size_t at = 0; at < entry.view.bytes(); ++at) (void)entry.view.as<volatile char>()[at];
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
+// Reads mutants of a valid file, always the same ones; any exception but an Error, and any bad access, fails
+// the test. Returns how many mutants were refused.
+inline int fuzz_reader(const std::string& valid, int mutants, TensorFile (*read)(const std::string& path)) {
   std::mt19937 random(20240607);
   int refused = 0;
   for (int i = 0; i < mutants; ++i) {
-    const std::string path = put(folder, "mutant", mutated(valid, random));
     INFO("mutant " << i);
-    try {
-      const TensorFile file = read(path);
-      for (const TensorEntry& entry : file.entries())
-        for (size_t at = 0; at < entry.view.bytes(); ++at) (void)entry.view.as<volatile char>()[at];
-    } catch (const Error&) {
-      ++refused;
-    }
+    refused += !read_or_refuse(mutated(valid, random), read);
   }
   return refused;
 }

@@ -205,7 +205,7 @@ TensorFile read_archive(std::shared_ptr<FileMemory> memory) {
   const std::string& path = memory->file.path();
   const auto members = read_zip(memory->file);
   const auto main =
-      std::ranges::find_if(members, [](const auto& member) { return member.first.ends_with(pickle_name); });
+      std::ranges::find_if(members, [&](const auto& member) { return member.first.ends_with(pickle_name); });
   check(main != members.end(), "'", path,
         "' is a zip archive without a data.pkl, so torch.save did not write it; give another file");
   const std::string folder = main->first.substr(0, main->first.size() - pickle_name.size());
