@@ -136,6 +136,7 @@ struct Shape {
   double spread = 1;   // q and k are multiplied by it: logits of up to a few times its square
   bool fused = false;  // q, k and v lie side by side in rows of three times the width
   bool large = false;
+  double first = 0;  // of every query and key if not 0: one offset, its square times scale, for all logits
 };
 
 std::vector<Shape> shapes() {
@@ -148,7 +149,7 @@ std::vector<Shape> shapes() {
           {"past a block", {65, 130, 16}, 2, 64},
           {"ragged with dropout", {17, 100, 2}, 3, 64, 0.1, 1, true},
           {"fused projection", {37, 64, 300}, 2, 64, 0, 1, true},
-          {"large logits", {70}, 2, 64, 0, 30},
+          {"large logits", {70}, 2, 64, 0, 1, false, false, 40},
           {"one key takes all", {33}, 1, 16, 0, 300},
           {"longest", {512}, 1, 32, 0.25},
           {"bert 8x128", std::vector<int>(8, 128), 12, 64, 0, 1, true, true},
@@ -172,18 +173,21 @@ TensorView rows_of(DType dtype, const Shape& s) {
   return view;
 }
 
-void spread_rows(const TensorView& x, double factor) {
+void spread_rows(const TensorView& x, const Shape& s) {
   for (int64_t row = 0; row < x.shape[0]; ++row) {
     const auto offset = static_cast<size_t>(row * x.stride[0]) * size_of(x.dtype);
-    cases::affine({x.as<char>() + offset, x.dtype, {x.shape[1]}}, factor, 0);
+    cases::affine({x.as<char>() + offset, x.dtype, {x.shape[1]}}, s.spread, 0);
+    for (int64_t column = 0; s.first != 0 && column < x.shape[1]; column += s.dim)
+      cases::put({x.as<char>() + offset + static_cast<size_t>(column) * size_of(x.dtype), x.dtype, {1}},
+                 {s.first});
   }
 }
 
 template <class Args>
 void fill_forward(Args& a, const Shape& s) {
   cases::put_lengths(a.cu_seqlens, s.lengths);
-  spread_rows(a.q, s.spread);
-  spread_rows(a.k, s.spread);
+  spread_rows(a.q, s);
+  spread_rows(a.k, s);
 }
 
 // A backward's out and lse are what the forward left.
@@ -227,6 +231,8 @@ std::vector<Case<AttentionBackward::Args>> AttentionBackward::cases(DType dtype)
   const DType stats = dtype == DType::f64 ? DType::f64 : DType::f32;
   std::vector<Case<Args>> cases;
   for (const Shape& s : shapes()) {
+    // exp(s - lse) is as wrong as the rounding of so large an s: there is nothing to compare.
+    if (s.spread > 1) continue;
     Args a;
     a.q = a.k = a.v = a.dq = a.dk = a.dv = rows_of(dtype, s);
     a.dout = a.out = {nullptr, dtype, {a.q.shape[0], a.q.shape[1]}};

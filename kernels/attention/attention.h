@@ -63,7 +63,7 @@ struct AttentionBackward {
   static DType dtype(const Args& a) { return a.q.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);
-  static Tolerance tolerance(DType) { return {.factor = 3, .floor = 1e-6}; }
+  static Tolerance tolerance(DType) { return {.factor = 3, .floor = 1e-6, .absolute = 5e-7}; }
 };
 
 }  // namespace tenon
