@@ -1,0 +1,26 @@
+#include "engine/nn/linear.h"
+
+#include <cmath>
+
+#include "engine/autograd.h"
+
+namespace tenon {
+
+Tensor Linear::operator()(const Tensor& x, Activation activation) {
+  const bool packable = inference_enabled() && !weight_.requires_grad() && weight_.dtype() == DType::f32 &&
+                        weight_.device() == Device::cpu;
+  if (packable && packed_from_ != weight_.data()) {
+    packed_ = pack_weight(weight_);
+    packed_from_ = weight_.data();
+    weight_.storage()->release_pages(weight_.data(), weight_.bytes());
+  }
+  return linear(x, weight_, bias_, activation, packable ? packed_ : Tensor());
+}
+
+void Linear::init(uint64_t seed, std::string_view name) {
+  const double bound = 1 / std::sqrt(static_cast<double>(weight_.size(1)));
+  init_uniform(weight_, bound, seed, str(name, ".weight"));
+  init_uniform(bias_, bound, seed, str(name, ".bias"));
+}
+
+}  // namespace tenon
