@@ -91,4 +91,8 @@ Split split(Dataset data, const SplitOptions& options) {
   return parts;
 }
 
+std::vector<Review> limited(std::vector<Review> reviews, int64_t limit) {
+  return take(reviews, by_class(reviews), "test", limit);
+}
+
 }  // namespace tenon

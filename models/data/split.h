@@ -36,4 +36,7 @@ struct Split {
 // there is.
 Split split(Dataset data, const SplitOptions& options);
 
+// Rule 3 for reviews that are not split, such as those of an evaluation.
+std::vector<Review> limited(std::vector<Review> reviews, int64_t limit);
+
 }  // namespace tenon
