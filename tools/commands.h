@@ -1,0 +1,30 @@
+// The subcommands of the `tenon` program; each file adds its own to the command line.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace tenon {
+
+void add_train(CLI::App& program);
+void add_eval(CLI::App& program);
+void add_predict(CLI::App& program);
+void add_encode(CLI::App& program);
+void add_tokenize(CLI::App& program);
+void add_kernels(CLI::App& program);
+
+// Options that every command which computes has.
+struct ComputeOptions {
+  std::string device = "cpu";
+  std::string kernels;  // "op=variant,…"
+  int threads = 0;      // 0: all cores
+
+  void add_to(CLI::App& command);
+  void apply() const;
+};
+
+// Set by Ctrl-C; a second one ends the program at once.
+const std::atomic<bool>& interrupted();
+void watch_for_interrupt();
+
+}  // namespace tenon
