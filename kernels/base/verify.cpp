@@ -20,6 +20,9 @@ size_t extent_bytes(const TensorView& view) {
   return static_cast<size_t>(last + 1) * size_of(view.dtype);
 }
 
+// Elements of the last dimension may lie apart.
+int64_t step_of(const TensorView& view) { return view.stride[view.rank - 1]; }
+
 // Calls body(offset of the row in elements) for each run of the last dimension, in row-major order.
 void for_each_row(const TensorView& view, const std::function<void(int64_t)>& body) {
   if (view.size() == 0) return;
@@ -82,7 +85,7 @@ void fill_normal(const TensorView& view, uint64_t seed, uint32_t stream) {
       for (uint64_t block = 0; block < 3; ++block)
         for (uint32_t word : key.block(3 * index + block)) sum += (word + 0.5) * 0x1p-32;
       ++index;
-      set_element(view, offset + i, sum);
+      set_element(view, offset + i * step_of(view), sum);
     }
   });
 }
@@ -104,7 +107,7 @@ void convert_inputs(const Problem& from, Problem& to) {
       continue;
     }
     for_each_row(x, [&](int64_t offset) {
-      for (int64_t j = 0; j < x.shape[x.rank - 1]; ++j) set_element(y, offset + j, element(x, offset + j));
+      for (int64_t j = 0; j < x.shape[x.rank - 1]; ++j) set_element(y, offset + j * step_of(x), element(x, offset + j * step_of(x)));
     });
   }
 }
@@ -123,8 +126,8 @@ RowError row_error(const TensorView& view, const TensorView& reference, int64_t 
   RowError error;
   const int64_t columns = view.shape[view.rank - 1];
   for (int64_t i = 0; i < columns; ++i) {
-    const double truth = element(reference, offset + i);
-    const double difference = std::fabs(element(view, offset + i) - truth);
+    const double truth = element(reference, offset + i * step_of(view));
+    const double difference = std::fabs(element(view, offset + i * step_of(view)) - truth);
     error.max = std::max(error.max, difference);
     error.rms += difference * difference / static_cast<double>(columns);
     error.scale = std::max(error.scale, std::fabs(truth));
@@ -156,7 +159,8 @@ std::string judge_view(std::string_view name, const TensorView& view, const Tens
     const double bound = tolerance.factor * std::max(yardstick.max, typical) + slack;
     const double rms_bound = tolerance.factor * std::max(yardstick.rms, typical) + slack;
     for (int64_t i = 0; i < view.shape[view.rank - 1]; ++i, ++index) {
-      const double value = element(view, offset + i), truth = element(reference, offset + i);
+      const double value = element(view, offset + i * step_of(view));
+      const double truth = element(reference, offset + i * step_of(view));
       const double difference = std::fabs(value - truth);
       if (row_overflows || (difference <= bound && own.rms <= rms_bound)) continue;
       ++wrong;
