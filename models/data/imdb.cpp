@@ -70,7 +70,7 @@ class Archive {
     la_ssize_t count = 0;
     while ((count = archive_read_data(handle_.get(), chunk, sizeof chunk)) > 0)
       text.append(chunk, static_cast<size_t>(count));
-    if (count < 0) verify(static_cast<int>(count));
+    if (count < 0) verify(ARCHIVE_FATAL);
     return text;
   }
 
