@@ -37,7 +37,7 @@ struct Allocator {
 };
 
 Allocator& allocator(Device device) {
-  static auto& allocators = *new std::array<Allocator, 3>;  // for statics that give memory back at exit
+  static std::array<Allocator, 3> allocators;
   return allocators[static_cast<int>(device)];
 }
 

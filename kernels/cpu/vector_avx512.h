@@ -2,7 +2,9 @@
 #pragma once
 #include <immintrin.h>
 
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 warns inside its own intrinsics, bug 105593
+#endif
 
 namespace tenon {
 namespace {

@@ -47,7 +47,7 @@ void plain(const Matmul::Args& args) {
   const auto row = [](const TensorView& x, int64_t i) {
     return x.defined() ? x.as<T>() + i * x.stride[0] : nullptr;
   };
-  parallel(m, [&](int64_t i) {
+  parallel(m, [&, n = n, k = k](int64_t i) {
     std::vector<Sum> z(static_cast<size_t>(n));
     T *y = row(args.y, i), *residual = row(args.residual, i), *kept = row(args.pre_activation, i);
     for (int64_t p = 0; p < k; ++p)

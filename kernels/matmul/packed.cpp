@@ -15,10 +15,10 @@
 namespace tenon {
 namespace {
 
-constexpr int64_t k_block = 384;                // one block's panel of b and rows of a come from L1 and L2
-constexpr int64_t a_block_elements = 96 << 10;  // of L2
-constexpr int64_t b_block_elements = 4 << 20;   // of L3, for a second factor that is packed on the way
-constexpr int64_t most_rows = 224, most_k = 4 * k_block;
+constexpr int64_t k_block = 384;                 // one block's panel of b and rows of a come from L1 and L2
+constexpr int64_t a_block_elements = 128 << 10;  // of L2
+constexpr int64_t b_block_elements = 4 << 20;    // of L3, for a second factor that is packed on the way
+constexpr int64_t usual_rows = 168, most_rows = 224;
 constexpr int64_t slack = 16;  // elements that transpose() may write beyond the end
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -164,11 +164,13 @@ void run_pass(const PackedMatmul& p, const MicroKernels& kernels, const Pass& pa
   });
 }
 
-// How much of K one pass takes.
-int64_t pass_length(int64_t n, bool b_is_packed) {
-  if (b_is_packed) return most_k;
+// How much of K one pass takes: as much as leaves room for many rows of a in L2 and for all columns of b in
+// L3. Few rows of a take all of K, since every pass waits for all threads.
+int64_t pass_length(int64_t m, int64_t n, bool b_is_packed) {
+  const int64_t most = std::max(k_block, a_block_elements / std::min(m, usual_rows) / k_block * k_block);
+  if (b_is_packed) return most;
   const int64_t padded = divide_up(n, panel_columns) * panel_columns;
-  return std::clamp(b_block_elements / padded / k_block * k_block, k_block, most_k);
+  return std::clamp(b_block_elements / padded / k_block * k_block, k_block, most);
 }
 
 // Rows k0 ... k0 + k of op(b), panel after panel.
@@ -223,7 +225,7 @@ void pack_b(const float* b, int64_t b_stride, bool transpose_b, int64_t k, int64
 
 size_t packed_workspace(int64_t m, int64_t n, int64_t k, bool b_is_packed) {
   if (m == 0 || n == 0) return 0;
-  const int64_t length = std::min(k, pass_length(n, b_is_packed));
+  const int64_t length = std::min(k, pass_length(m, n, b_is_packed));
   const int64_t rows = std::min(m, block_rows(length, 16));
   const size_t a =
       static_cast<size_t>(rows * length + slack) * sizeof(float) * static_cast<size_t>(thread_count());
@@ -234,7 +236,7 @@ void packed_matmul(const PackedMatmul& p) {
   if (p.m == 0 || p.n == 0) return;
   const MicroKernels& kernels = p.kernels ? *p.kernels : best_micro_kernels();
   const bool serial = p.serial || p.m * p.n * p.k < (1 << 18);  // less than waking a thread takes
-  const int64_t step = pass_length(p.n, p.b_packed);
+  const int64_t step = pass_length(p.m, p.n, p.b_packed);
   Buffer scratch;
   if (!p.b_packed) scratch = Buffer(Device::cpu, packed_bytes(std::min(step, p.k), p.n));
   int64_t k0 = 0;
