@@ -164,7 +164,7 @@ TEST_CASE("a misuse of warps and barriers is refused") {
   refuse({"outside its members"}, test::shuffle_from_outside_members);
   refuse({"lane 20", "does not have"}, test::lanes_that_do_not_exist);
   refuse({"while other lanes"}, test::lanes_in_different_shuffles);
-  refuse({"while thread", "another one"}, test::divergent_barrier);
+  refuse({"while other threads", "another one"}, test::divergent_barrier);
   refuse({"deadlock", "1 in sync_threads", "31 in sync_warp"}, test::deadlock);
   refuse({"256 bytes of shared memory", "252"}, test::shared_too_small);
   refuse({"2048 x 1 x 1 threads"}, test::block_too_large);

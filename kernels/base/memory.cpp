@@ -37,7 +37,7 @@ struct Allocator {
 };
 
 Allocator& allocator(Device device) {
-  static std::array<Allocator, 3> allocators;
+  static auto& allocators = *new std::array<Allocator, 3>;  // for statics that give memory back at exit
   return allocators[static_cast<int>(device)];
 }
 

@@ -21,6 +21,10 @@ std::shared_ptr<std::byte> poisoned_memory(size_t bytes) {
   return {data, [](std::byte* memory) { ::operator delete(memory, alignment); }};
 }
 
+Index3 narrow(const Dim3& dim) {
+  return {static_cast<uint32_t>(dim.x), static_cast<uint32_t>(dim.y), static_cast<uint32_t>(dim.z)};
+}
+
 std::string to_text(Index3 index) { return str("(", index.x, ", ", index.y, ", ", index.z, ")"); }
 
 }  // namespace
@@ -41,6 +45,8 @@ uint64_t next_random(uint64_t& state) {  // splitmix64 (Steele, Lea and Flood, 2
 
 Block::Block(const LaunchConfig& config, void (*entry)(const void*), const void* arguments)
     : config_(config),
+      block_extent_(narrow(config.block)),
+      grid_extent_(narrow(config.grid)),
       entry_(entry),
       arguments_(arguments),
       threads_(static_cast<size_t>(config.block.count())),
@@ -48,7 +54,7 @@ Block::Block(const LaunchConfig& config, void (*entry)(const void*), const void*
       warps_(clocks_.size() / 32),
       schedule_(schedule()) {
   for (size_t i = 0; i < threads_.size(); ++i) {
-    threads_[i].fiber.stack = fiber_stack(i);
+    place_fiber(threads_[i].fiber, i);
     threads_[i].fiber.entry = &Block::thread_main;
     threads_[i].index = unflatten(static_cast<int64_t>(i), config.block);
     warps_[i / 32].exists |= 1u << (i % 32);
@@ -60,8 +66,11 @@ void Block::run(int64_t number) {
   current_ = pick();
   switch_fiber(host_, threads_[current_].fiber);
   if (exception_) std::rethrow_exception(exception_);
-  if (violation_.text.empty()) return;
-  std::string message = "simt: " + violation_.text;
+  if (deadlock_ || !violation_.text.empty()) throw_fault();
+}
+
+void Block::throw_fault() const {
+  std::string message = "simt: " + (deadlock_ ? describe_waiting() : violation_.text);
   if (violation_.pc) message += " at " + locate(violation_.pc);
   if (violation_.with_pc) message += str(", ", violation_.with, " at ", locate(violation_.with_pc));
   fail(message, "; the kernel was launched at ", config_.where);
@@ -97,8 +106,8 @@ void Block::thread_main() {
 void Block::exit_thread() {
   for (const Exchange* exchange : warp().open)
     if (exchange->members & lane_bit())
-      fault(str("returned while other lanes of its warp wait for it in ", exchange->operation, " at ",
-                exchange->here));
+      fault("returned while other lanes of its warp wait for it in ", exchange->operation, " at ",
+            exchange->here);
   warp().exited |= lane_bit();
   threads_[current_].waits_for = nullptr;
   set_ready(current_ / 32, warp().ready & ~lane_bit());
@@ -112,10 +121,7 @@ void Block::leave() {
   std::terminate();  // nothing switches back
 }
 
-void Block::fault(std::string text) {
-  violation_.text = describe(current_) + " " + std::move(text);
-  leave();
-}
+void Block::set_fault(const std::string& what) { violation_.text = str(describe(current_), " ", what); }
 
 std::string Block::describe(size_t thread) const {
   return str("thread ", to_text(threads_[thread].index), " of block ", to_text(index_));
@@ -141,7 +147,10 @@ int Block::pick_bit(uint32_t mask) {
 }
 
 size_t Block::pick() {
-  if (ready_warps_ == 0) deadlock();
+  if (ready_warps_ == 0) {
+    deadlock_ = true;
+    leave();
+  }
   const int warp = pick_bit(ready_warps_);
   return static_cast<size_t>(32 * warp + pick_bit(warps_[static_cast<size_t>(warp)].ready));
 }
@@ -158,8 +167,7 @@ void Block::wait(const char* operation, Here here) {
   set_ready(current_ / 32, warp().ready & ~lane_bit());
 }
 
-void Block::deadlock() {
-  std::string waiting;
+std::string Block::describe_waiting() const {
   std::vector<std::pair<std::string, int>> places;
   for (const Thread& thread : threads_) {
     if (!thread.waits_for) continue;
@@ -172,19 +180,15 @@ void Block::deadlock() {
       ++known->second;
     }
   }
-  for (const auto& [place, count] : places) waiting += str(waiting.empty() ? "" : ", ", count, " in ", place);
-  violation_.text = str("deadlock in block ", to_text(index_), ": every thread waits, ", waiting);
-  places = {};
-  waiting = {};
-  leave();
+  std::string text = str("deadlock in block ", to_text(index_), ": every thread waits");
+  for (const auto& [place, count] : places) text += str(", ", count, " in ", place);
+  return text;
 }
 
 void Block::barrier(Here here) {
-  if (at_barrier_ == 0) barrier_first_ = current_;
-  const Thread& first = threads_[barrier_first_];
-  if (at_barrier_ > 0 && first.waits_at != here)
-    fault(str("waits at the barrier at ", here, " while ", describe(barrier_first_),
-              " waits at another one at ", first.waits_at));
+  if (at_barrier_ == 0) barrier_here_ = here;
+  if (here != barrier_here_)
+    fault("waits at the barrier at ", here, " while other threads wait at another one at ", barrier_here_);
   wait("sync_threads", here);
   ++at_barrier_;
   release_complete_barrier();
@@ -201,12 +205,11 @@ void Block::release_complete_barrier() {
 
 void Block::check_members(uint32_t members, const char* operation, Here here) {
   const auto first = [](uint32_t lanes) { return std::countr_zero(lanes); };
-  if (!(members & lane_bit())) fault(str("is not itself a member of its ", operation, " at ", here));
+  if (!(members & lane_bit())) fault("is not itself a member of its ", operation, " at ", here);
   if (const uint32_t absent = members & ~warp().exists)
-    fault(str("names lane ", first(absent), " in ", operation, " at ", here,
-              ", which the block does not have"));
+    fault("names lane ", first(absent), " in ", operation, " at ", here, ", which the block does not have");
   if (const uint32_t exited = members & warp().exited)
-    fault(str("waits for lane ", first(exited), " in ", operation, " at ", here, ", which has returned"));
+    fault("waits for lane ", first(exited), " in ", operation, " at ", here, ", which has returned");
 }
 
 // The open rendezvous of these members, which must stand at the same place, or a new one.
@@ -214,8 +217,8 @@ Block::Exchange& Block::join(uint32_t members, const char* operation, Here here)
   for (Exchange* exchange : warp().open) {
     if (exchange->members != members) continue;
     if (exchange->here != here || exchange->operation != operation)
-      fault(str("is in ", operation, " at ", here, " while other lanes of its warp are in ",
-                exchange->operation, " at ", exchange->here));
+      fault("is in ", operation, " at ", here, " while other lanes of its warp are in ", exchange->operation,
+            " at ", exchange->here);
     return *exchange;
   }
   if (unused_exchanges_.empty())
@@ -244,22 +247,19 @@ void Block::exchange(const void* value, size_t bytes, void* values, uint32_t mem
                      Ordering ordering, Here here) {
   check_members(members, operation, here);
   Exchange& exchange = join(members, operation, here);
-  if (bytes) std::memcpy(exchange.values[current_ % 32], value, bytes);
+  if (bytes) std::memcpy(exchange.values + current_ % 32 * bytes, value, bytes);
   exchange.arrived |= lane_bit();
   wait(operation, here);
   if (exchange.arrived == members) complete(exchange, ordering);
   switch_to_next();
-  for (uint32_t rest = bytes ? members : 0; rest; rest &= rest - 1) {
-    const auto lane = static_cast<size_t>(std::countr_zero(rest));
-    std::memcpy(static_cast<std::byte*>(values) + lane * bytes, exchange.values[lane], bytes);
-  }
+  if (bytes) std::memcpy(values, exchange.values, 32 * bytes);
   if (--exchange.unread == 0) unused_exchanges_.push_back(&exchange);
 }
 
 void* Block::shared(size_t bytes, Here here) {
   if (bytes > config_.shared_bytes)
-    fault(str("asks for ", bytes, " bytes of shared memory at ", here, ", but the launch declared ",
-              config_.shared_bytes));
+    fault("asks for ", bytes, " bytes of shared memory at ", here, ", but the launch declared ",
+          config_.shared_bytes);
   return shared_.get();
 }
 
@@ -268,7 +268,7 @@ void Block::judge(const Access& access) {
   if (!violation) return;
   violation_ = std::move(*violation);
   violation.reset();
-  violation_.text = describe(current_) + " " + violation_.text;
+  set_fault(violation_.text);
   leave();
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/error.h"
 #include "kernels/simt/emulator.h"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/memory_check.h"
@@ -27,11 +28,18 @@ class Block {
                 Ordering ordering, Here here);
   void* shared(size_t bytes, Here here);
   void judge(const Access& access);
-  [[noreturn]] void fault(std::string text);
+  // Ends the block; nothing on this stack is destroyed, so parts must own no memory.
+  template <class... Parts>
+  [[noreturn]] void fault(const Parts&... parts) {
+    set_fault(str(parts...));
+    leave();
+  }
 
   Index3 thread_index() const { return threads_[current_].index; }
   Index3 block_index() const { return index_; }
-  const LaunchConfig& config() const { return config_; }
+  int thread_number() const { return static_cast<int>(current_); }
+  Index3 block_extent() const { return block_extent_; }
+  Index3 grid_extent() const { return grid_extent_; }
 
  private:
   struct Thread {
@@ -46,7 +54,7 @@ class Block {
     int unread;  // members that have not taken the values yet
     const char* operation;
     Here here;
-    alignas(16) std::byte values[32][max_exchange_bytes];
+    alignas(16) std::byte values[32 * max_exchange_bytes];  // of the lanes, one after the other
   };
   struct Warp {
     uint32_t exists = 0;  // masks of lanes
@@ -68,13 +76,17 @@ class Block {
   Exchange& join(uint32_t members, const char* operation, Here here);
   void complete(Exchange& exchange, Ordering ordering);
   void check_members(uint32_t members, const char* operation, Here here);
+  void set_fault(const std::string& what);
+  void throw_fault() const;
+  std::string describe_waiting() const;
   [[noreturn]] void leave();
-  [[noreturn]] void deadlock();
   std::string describe(size_t thread) const;
   Warp& warp() { return warps_[current_ / 32]; }
   uint32_t lane_bit() const { return 1u << (current_ % 32); }
 
   const LaunchConfig& config_;
+  Index3 block_extent_;
+  Index3 grid_extent_;
   void (*entry_)(const void*);
   const void* arguments_;
   Fiber host_;
@@ -89,11 +101,12 @@ class Block {
   size_t current_ = 0;
   size_t live_ = 0;        // threads that have not returned
   size_t at_barrier_ = 0;  // of them
-  size_t barrier_first_ = 0;
+  Here barrier_here_;
   uint32_t ready_warps_ = 0;
   Schedule schedule_;
   uint64_t random_ = 0;
   Violation violation_;  // the fault, if its text is not empty
+  bool deadlock_ = false;
   std::exception_ptr exception_;
 };
 

@@ -11,10 +11,6 @@ namespace {
 
 Schedule process_schedule;
 
-Index3 extent(const Dim3& dim) {
-  return {static_cast<uint32_t>(dim.x), static_cast<uint32_t>(dim.y), static_cast<uint32_t>(dim.z)};
-}
-
 // Visits 0 to count - 1 in the schedule's order: start, start + step, ... modulo count.
 struct BlockOrder {
   int64_t first;
@@ -43,9 +39,10 @@ void set_schedule(Schedule schedule) { process_schedule = schedule; }
 Schedule schedule() { return process_schedule; }
 
 Index3 thread_index() { return running_block->thread_index(); }
+int thread_number() { return running_block->thread_number(); }
 Index3 block_index() { return running_block->block_index(); }
-Index3 block_extent() { return extent(running_block->config().block); }
-Index3 grid_extent() { return extent(running_block->config().grid); }
+Index3 block_extent() { return running_block->block_extent(); }
+Index3 grid_extent() { return running_block->grid_extent(); }
 
 void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void* arguments) {
   check_launch(config);
@@ -79,7 +76,7 @@ void warp_exchange(const void* value, size_t bytes, void* values, uint32_t membe
 
 void kernel_fault(const char* text, Here here) {
   kernel_stack = nullptr;
-  running_block->fault(str(text, ", at ", here));
+  running_block->fault(text, ", at ", here);
 }
 
 void judge(const Access& access) {

@@ -31,6 +31,7 @@ struct Index3 {
   uint32_t x, y, z;
 };
 Index3 thread_index();
+int thread_number();  // linear, in the block
 Index3 block_index();
 Index3 block_extent();
 Index3 grid_extent();

@@ -11,19 +11,20 @@ struct Fiber {
   void* context = nullptr;     // where it goes on
   void (*entry)() = nullptr;   // where it starts; must never return
   std::byte* stack = nullptr;  // lowest address; null for the OS thread's own
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_THREAD__)
+  void* identity = nullptr;
+#elif defined(__SANITIZE_ADDRESS__)
   void* fake_stack = nullptr;
   const void* bottom = nullptr;
   size_t size = 0;
 #endif
 };
 
+// Gives the fiber the index-th stack of this OS thread, below which a page traps an overflow.
+void place_fiber(Fiber& fiber, size_t index);
 // The next switch to the fiber calls its entry.
 void prepare_fiber(Fiber& fiber);
 // Goes on with `to`; returns when something switches back to `from`.
 void switch_fiber(Fiber& from, Fiber& to);
-
-// The index-th stack of this OS thread, below it a page that traps an overflow. Kept until the thread ends.
-std::byte* fiber_stack(size_t index);
 
 }  // namespace tenon::simt

@@ -18,7 +18,11 @@ concept Shuffled = std::is_arithmetic_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);
 
 // Linear number of this thread in its block, and its place in its warp.
 __device__ inline int thread_number() {
+#ifdef __CUDACC__
   return static_cast<int>(threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z));
+#else
+  return simt::thread_number();
+#endif
 }
 __device__ inline int lane_number() { return thread_number() % warp_size; }
 __device__ inline int warp_number() { return thread_number() / warp_size; }
