@@ -22,6 +22,18 @@ namespace {
 
 thread_local bool inside_parallel = false;
 
+// Subnormal numbers are taken for zero inside a loop, on every thread alike: a gradient that vanishes over
+// hundreds of steps would otherwise cost twenty times the time of an ordinary one.
+class FlushSubnormals {
+ public:
+  FlushSubnormals() { _mm_setcsr(before_ | _MM_FLUSH_ZERO_ON | denormals_are_zero); }
+  ~FlushSubnormals() { _mm_setcsr(before_); }
+
+ private:
+  static constexpr unsigned denormals_are_zero = 0x40;
+  const unsigned before_ = _mm_getcsr();
+};
+
 class Pool {
  public:
   explicit Pool(int threads) {
@@ -71,6 +83,7 @@ class Pool {
   }
 
   void take_tasks() {
+    const FlushSubnormals flush;
     inside_parallel = true;
     for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) {
       try {
@@ -141,6 +154,7 @@ void set_thread_count(int threads) {
 
 void parallel(int64_t count, const std::function<void(int64_t)>& task) {
   if (count <= 1 || inside_parallel || thread_count() == 1) {
+    const FlushSubnormals flush;
     for (int64_t i = 0; i < count; ++i) task(i);
     return;
   }
