@@ -1,6 +1,7 @@
 // The subcommands of the `tenon` program; each file adds its own to the command line.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <functional>
 #include <string>
 
@@ -11,6 +12,7 @@ void add_eval(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_encode(CLI::App& program);
 void add_tokenize(CLI::App& program);
+void add_inspect(CLI::App& program);
 void add_kernels(CLI::App& program);
 
 // Options that every command which computes has.
@@ -22,6 +24,9 @@ struct ComputeOptions {
   void add_to(CLI::App& command);
   void apply() const;
 };
+
+// Runs what checks the command line alone: its tenon::Error then counts as wrong usage, exit code 2.
+void as_usage(const std::function<void()>& body);
 
 // Set by Ctrl-C; a second one ends the program at once.
 const std::atomic<bool>& interrupted();

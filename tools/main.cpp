@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 
 #include "kernels/base/device.h"
 #include "kernels/base/memory.h"
@@ -17,6 +18,22 @@ std::atomic<bool> interrupt_flag{false};
 
 void on_interrupt(int) {
   if (interrupt_flag.exchange(true)) std::_Exit(130);
+}
+
+// Help and version go to standard output; anything else is wrong usage.
+int finish_usage(const CLI::App& program, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return program.exit(error);
+  const auto chosen = program.get_subcommands();
+  std::string message = error.what();
+  while (message.ends_with('.') || message.ends_with('\n')) message.pop_back();
+  std::fprintf(stderr, "tenon: %s; 'tenon %s--help' shows the options\n", message.c_str(),
+               chosen.empty() ? "" : (chosen[0]->get_name() + " ").c_str());
+  return 2;
+}
+
+int finish_failed(const char* message) {
+  std::fprintf(stderr, "tenon: %s\n", message);
+  return 1;
 }
 
 }  // namespace
@@ -40,16 +57,27 @@ void ComputeOptions::add_to(CLI::App& command) {
 }
 
 void ComputeOptions::apply() const {
-  if (threads != 0) set_thread_count(threads);
-  const Device chosen = parse_device(device);
-  memory_backend(chosen);  // throws where this build or machine lacks it
-  if (const char* from_environment = std::getenv("TENON_KERNEL")) force_variants(from_environment);
-  force_variants(kernels);
+  as_usage([&] {
+    if (threads != 0) set_thread_count(threads);
+    parse_device(device);
+    if (const char* from_environment = std::getenv("TENON_KERNEL")) force_variants(from_environment);
+    force_variants(kernels);
+  });
+  memory_backend(parse_device(device));  // throws where this build or machine lacks it
+}
+
+void as_usage(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    throw CLI::ValidationError(error.what());
+  }
 }
 
 }  // namespace tenon
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error of write, like a full disk
   CLI::App program("tenon: a deep-learning engine for BERT and GRU models, with its own kernels", "tenon");
   program.require_subcommand(1);
   program.set_version_flag("--version", TENON_VERSION);
@@ -59,14 +87,16 @@ int main(int argc, char** argv) {
   tenon::add_predict(program);
   tenon::add_encode(program);
   tenon::add_tokenize(program);
+  tenon::add_inspect(program);
   tenon::add_kernels(program);
   try {
     program.parse(argc, argv);
+    return 0;
   } catch (const CLI::ParseError& error) {
-    return program.exit(error) == 0 ? 0 : 2;
+    return tenon::finish_usage(program, error);
+  } catch (const std::bad_alloc&) {
+    return tenon::finish_failed("memory is exhausted; give a smaller --batch-size or --max-length");
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "tenon: %s\n", error.what());
-    return 1;
+    return tenon::finish_failed(error.what());
   }
-  return 0;
 }

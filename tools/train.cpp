@@ -32,6 +32,22 @@ struct TrainCommand {
   void finish(RunFolder& folder, SentimentModel& model, const Data& data, int64_t best_epoch, int max_length);
 };
 
+// Takes a new run's folder away again if what comes before the training fails.
+class NewFolder {
+ public:
+  explicit NewFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  ~NewFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+  void keep() { path_.clear(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
 TrainCommand::Data TrainCommand::read_data(const Encoder& encoder, int max_length) const {
   Dataset dataset = settings.test_data.empty()
                         ? read_dataset(settings.data, settings.columns)
@@ -107,11 +123,14 @@ void TrainCommand::run() {
   settings.split.seed = settings.seed;
   settings.cache_features = !cache.empty();
   settings.cache_file = cache == "memory" ? "" : cache;
-  settings.apply_recipe();
-  settings.validate();
+  as_usage([&] {
+    settings.apply_recipe();
+    settings.validate();
+  });
   compute.apply();
   watch_for_interrupt();
   RunFolder folder = resume ? RunFolder::reopen(out, settings) : RunFolder::create(out, settings);
+  NewFolder unfinished(resume ? "" : out);
   if (resume) force_variants(folder.recorded_variants());
 
   auto encoder = load_encoder(settings.encoder);
@@ -142,6 +161,7 @@ void TrainCommand::run() {
   Trainer trainer(task, *optimizer, settings.train_options(), checkpoints, observer(folder, bar));
   if (resume && !trainer.resume()) std::printf("no checkpoint yet: starting from the beginning\n");
   folder.open_metrics(trainer.step(), trainer.finished_epochs());
+  unfinished.keep();
   if (!trainer.run(interrupted())) {
     bar.finish();
     folder.write_variants();
