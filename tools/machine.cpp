@@ -1,0 +1,46 @@
+#include "tools/machine.h"
+
+#include <sys/utsname.h>
+
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "kernels/base/error.h"
+#include "kernels/base/timing.h"
+#include "kernels/cpu/parallel.h"
+
+namespace tenon {
+namespace {
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+std::string date() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+  return text;
+}
+
+}  // namespace
+
+nlohmann::json machine_and_build() {
+  utsname system{};
+  uname(&system);
+  return {{"date", date()},
+          {"machine", system.machine},
+          {"system", str(system.sysname, " ", system.release)},
+          {"processor", processor()},
+          {"threads", thread_count()},
+          {"last_level_cache_bytes", last_level_cache_bytes()},
+          {"compiler", TENON_COMPILER},
+          {"flags", TENON_FLAGS},
+          {"revision", TENON_REVISION}};
+}
+
+}  // namespace tenon
