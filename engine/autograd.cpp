@@ -23,14 +23,15 @@ Edge edge_to(const Tensor& input) {
   return {};
 }
 
-// The first gradient is taken as it is, unless someone else holds its memory: a leaf's is changed in place.
+// The first gradient is taken as it is, unless someone else holds it or its memory: clipping changes a leaf's
+// in place.
 void accumulate_into_leaf(Tensor::Impl& leaf, Tensor grad) {
   check(grad.shape() == leaf.shape, "a gradient of shape ", grad.shape(), " came back for a tensor of shape ",
         leaf.shape);
   if (leaf.grad.defined())
     leaf.grad = add(leaf.grad, grad);
   else
-    leaf.grad = grad.storage().use_count() > 1 ? grad.clone() : grad;
+    leaf.grad = grad.handle().use_count() > 1 || grad.storage().use_count() > 1 ? grad.clone() : grad;
 }
 
 struct Later {

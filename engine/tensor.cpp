@@ -77,8 +77,9 @@ Tensor Tensor::to(Device target) const {
   if (target == device()) return *this;
   Tensor moved(shape(), dtype(), target);
   moved.copy_from(*this);
-  if (impl().requires_grad) moved.set_requires_grad(true);
-  return moved;
+  if (impl().requires_grad) return moved.set_requires_grad(true);
+  return record("to", moved, {*this},
+                [from = device()](const Tensor& dy) -> std::vector<Tensor> { return {dy.to(from)}; });
 }
 
 Tensor Tensor::clone() const {

@@ -54,7 +54,8 @@ class Tensor {
   Tensor rows(int64_t begin, int64_t end) const;  // [begin, end) of the first dimension
   Tensor detach() const;
 
-  Tensor to(Device device) const;  // itself if it is there already
+  // Itself if it is there already. A leaf becomes a leaf there; the gradient of any other finds its way back.
+  Tensor to(Device device) const;
   Tensor clone() const;
   void copy_from(const Tensor& source);  // same shape and dtype, any device
   void zero();
