@@ -16,10 +16,6 @@ void parallel(int64_t count, const std::function<void(int64_t)>& task);
 // Cuts [0, size) into pieces of `grain` and calls body(begin, end) for each.
 template <class Body>
 void parallel_for(int64_t size, int64_t grain, const Body& body) {
-  if (size <= grain) {
-    if (size > 0) body(int64_t{0}, size);
-    return;
-  }
   parallel((size + grain - 1) / grain, [&](int64_t piece) {
     const int64_t begin = piece * grain;
     body(begin, begin + grain < size ? begin + grain : size);
