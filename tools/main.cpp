@@ -89,6 +89,7 @@ int main(int argc, char** argv) {
   tenon::add_tokenize(program);
   tenon::add_inspect(program);
   tenon::add_kernels(program);
+  tenon::add_generate(program);
   tenon::add_bench(program);
   try {
     program.parse(argc, argv);
