@@ -25,7 +25,7 @@ struct Scalars {
 };
 
 template <class T>
-void update(const Scalars<T>& s, T gradient, T& parameter, T& exp_avg, T& exp_avg_sq) {
+constexpr void update(const Scalars<T>& s, T gradient, T& parameter, T& exp_avg, T& exp_avg_sq) {
   T p = parameter * s.keep;
   const T g = gradient + s.weight_decay * p;
   const T difference = g - exp_avg;

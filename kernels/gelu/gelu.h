@@ -17,7 +17,7 @@ struct Gelu {
 
   static NamedViews inputs(Args& a) { return {{"x", &a.x}}; }
   static NamedViews outputs(Args& a) { return {{"y", &a.y}}; }
-  static std::vector<DType> dtypes() { return {DType::f32}; }
+  static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
   static DType dtype(const Args& a) { return a.x.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);
@@ -34,7 +34,7 @@ struct GeluBackward {
 
   static NamedViews inputs(Args& a) { return {{"dy", &a.dy}, {"x", &a.x}}; }
   static NamedViews outputs(Args& a) { return {{"dx", &a.dx}}; }
-  static std::vector<DType> dtypes() { return {DType::f32}; }
+  static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
   static DType dtype(const Args& a) { return a.x.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);

@@ -20,7 +20,7 @@ struct LayerNorm {
 
   static NamedViews inputs(Args& a) { return {{"x", &a.x}, {"gamma", &a.gamma}, {"beta", &a.beta}}; }
   static NamedViews outputs(Args& a) { return {{"y", &a.y}, {"mean", &a.mean}, {"rstd", &a.rstd}}; }
-  static std::vector<DType> dtypes() { return {DType::f32}; }
+  static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
   static DType dtype(const Args& a) { return a.x.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);
@@ -43,7 +43,7 @@ struct LayerNormBackward {
     return {{"dy", &a.dy}, {"x", &a.x}, {"gamma", &a.gamma}, {"mean", &a.mean}, {"rstd", &a.rstd}};
   }
   static NamedViews outputs(Args& a) { return {{"dx", &a.dx}, {"dgamma", &a.dgamma}, {"dbeta", &a.dbeta}}; }
-  static std::vector<DType> dtypes() { return {DType::f32}; }
+  static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
   static DType dtype(const Args& a) { return a.x.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);

@@ -24,12 +24,12 @@ struct Scalars {
 };
 
 template <class T>
-void update(const Scalars<T>& s, T gradient, T& parameter) {
+constexpr void update(const Scalars<T>& s, T gradient, T& parameter) {
   parameter -= s.lr * (gradient + s.weight_decay * parameter);
 }
 
 template <class T>
-void update(const Scalars<T>& s, T gradient, T& parameter, T& buffer) {
+constexpr void update(const Scalars<T>& s, T gradient, T& parameter, T& buffer) {
   const T g = gradient + s.weight_decay * parameter;
   const T b = s.first_step ? g : s.momentum * buffer + s.rest * g;
   buffer = b;
