@@ -77,11 +77,17 @@ RegisterMemory::RegisterMemory(Device device, MemoryBackend backend) {
   backends()[static_cast<int>(device)] = backend;
 }
 
-bool has_device(Device device) { return backends()[static_cast<int>(device)].has_value(); }
+bool has_device(Device device) {
+  const auto& backend = backends()[static_cast<int>(device)];
+  return backend.has_value() && (!backend->missing || backend->missing().empty());
+}
 
 const MemoryBackend& memory_backend(Device device) {
   const auto& backend = backends()[static_cast<int>(device)];
   check(backend.has_value(), "this build of tenon has no ", device, " device; use --device cpu");
+  if (backend->missing)
+    check(backend->missing().empty(), "this machine has no usable ", device, " device (", backend->missing(),
+          "); use --device cpu");
   return *backend;
 }
 

@@ -17,6 +17,8 @@ struct MemoryBackend {
   void (*copy)(void* target, const void* source, size_t bytes);  // between this device and host, or within it
   void (*fill_zero)(void* block, size_t bytes);
   void (*synchronize)(void* stream_handle);
+  const std::string& (*missing)() =
+      nullptr;  // why this machine lacks the device, or empty; null: it is there
 };
 
 struct RegisterMemory {
