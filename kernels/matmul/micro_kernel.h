@@ -9,12 +9,15 @@
 
 namespace tenon {
 
+inline constexpr int prefetch_steps = 8;
 inline constexpr int panel_columns = 32;  // of the packed second factor, whatever the instruction set
 
 struct Tile {
-  const float* a;       // (k, rows), packed
-  const float* b;       // (k, panel_columns), packed, zero beyond the last column
-  const float* next_b;  // what will be read as b after this tile's; brought into L2. May be anything
+  const float* a;  // (k, rows), packed
+  const float* b;  // (k, panel_columns), packed, zero beyond the last column
+  const float*
+      next_b;  // is read after this tile's b; brought into L2, next_lines for each prefetch_steps of k
+  int next_lines;
   int64_t k;
   float* y;  // (rows, columns)
   int64_t y_stride;

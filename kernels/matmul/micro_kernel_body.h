@@ -18,21 +18,24 @@ void multiply_tile(const Tile& t, const float* b, float* y, int columns) {
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < Vectors; ++j) acc[i][j] = V::zero();
-#pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i)  // y is needed after the loop; both of its cache lines
-    __builtin_prefetch(y + i * t.y_stride, 1), __builtin_prefetch(y + i * t.y_stride + line - 1, 1);
   const float* a = t.a;
   const float* next = t.next_b;
-  for (int64_t k = 0; k < t.k; ++k, a += Rows, b += panel_columns, next += panel_columns) {
-    __builtin_prefetch(next, 0, 2), __builtin_prefetch(next + 16, 0, 2);  // into L2
-    typename V::Register row[Vectors];
+  for (int64_t k = 0, row = 0; k < t.k; ++row) {
+    // A few cache lines at a time: more would take all the buffers that loads from L2 need, too.
+    const float* wanted = y + (row < Rows ? row : Rows - 1) * t.y_stride;
+    __builtin_prefetch(wanted, 1), __builtin_prefetch(wanted + line - 1, 1);
+    for (int i = 0; i < t.next_lines; ++i, next += 16) __builtin_prefetch(next, 0, 2);  // into L2
+    const int64_t end = t.k - k < prefetch_steps ? t.k : k + prefetch_steps;
+    for (; k < end; ++k, a += Rows, b += panel_columns) {
+      typename V::Register columns_of_b[Vectors];
 #pragma GCC unroll 4
-    for (int j = 0; j < Vectors; ++j) row[j] = V::load(b + j * V::width);
+      for (int j = 0; j < Vectors; ++j) columns_of_b[j] = V::load(b + j * V::width);
 #pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-      const auto value = V::broadcast(a[i]);
+      for (int i = 0; i < Rows; ++i) {
+        const auto value = V::broadcast(a[i]);
 #pragma GCC unroll 4
-      for (int j = 0; j < Vectors; ++j) acc[i][j] = V::fma(value, row[j], acc[i][j]);
+        for (int j = 0; j < Vectors; ++j) acc[i][j] = V::fma(value, columns_of_b[j], acc[i][j]);
+      }
     }
   }
   const auto beta = V::broadcast(t.beta);

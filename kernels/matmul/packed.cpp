@@ -66,6 +66,8 @@ class Blocks {
 
   void multiply(const Pass& pass, Part rows, int64_t panel, const float* a) const {
     const int64_t slivers = divide_up(rows.size, kernels_.max_rows), column = panel * panel_columns;
+    // Every sliver fetches its share of the next panel.
+    const int next_lines = static_cast<int>(divide_up(prefetch_steps * panel_columns / 16, slivers));
     int64_t k = 0;
     do {
       const int64_t length = std::min(k_block, pass.k - k);
@@ -78,7 +80,8 @@ class Blocks {
             last_of_panel ? pass.panels + (panel + 1) * pass.panel_stride : b + length * panel_columns;
         const Tile tile{.a = a + rows.size * k + sliver.begin * length,
                         .b = b,
-                        .next_b = s + 1 == slivers ? next : b,
+                        .next_b = next + s * length * panel_columns / slivers,
+                        .next_lines = next_lines,
                         .k = length,
                         .y = p_.y + row * p_.y_stride + column,
                         .y_stride = p_.y_stride,
