@@ -56,7 +56,8 @@ std::string RunFolder::recorded_variants() const {
   const fs::path file = path_ / "variants.json";
   if (!fs::exists(file)) return "";
   std::string forced;
-  for (const auto& [place, variant] : read_json(file).items()) {
+  const json recorded = read_json(file);
+  for (const auto& [place, variant] : recorded.items()) {
     const auto name = variant.get<std::string>();
     if (name.find(',') != name.npos) continue;  // several were in use, by shape: selection repeats that
     forced += str(forced.empty() ? "" : ",", place.substr(0, place.rfind('.')), "=", name);
