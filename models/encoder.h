@@ -37,6 +37,8 @@ class Encoder : public Module {
   virtual int max_length() const = 0;         // tokens, special ones included
   virtual int special_tokens() const = 0;     // added to every sequence
   virtual std::string_view name() const = 0;  // its place in the published model: "bert"
+  // Whether the hidden states depend on the parameter; others (BERT's pooler) are kept, but have no gradient.
+  virtual bool shapes_hidden_states(std::string_view parameter) const = 0;
   // Tensors of the loaded file that the model has no place for, to be listed once.
   virtual const std::vector<std::string>& unexpected_tensors() const = 0;
   // The files other than weights that a copy of the model needs (configuration, vocabulary).

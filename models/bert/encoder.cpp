@@ -46,6 +46,9 @@ class BertEncoder final : public Encoder {
   int max_length() const override { return static_cast<int>(bert_.config().max_position_embeddings); }
   int special_tokens() const override { return 2; }
   std::string_view name() const override { return "bert"; }
+  bool shapes_hidden_states(std::string_view parameter) const override {
+    return !parameter.starts_with("pooler.");
+  }
   std::vector<fs::path> companion_files() const override {
     std::vector<fs::path> files;
     for (const char* file : {"config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json"})

@@ -54,7 +54,8 @@ SentimentTask::SentimentTask(SentimentModel& model, const Examples& train, const
       options_(options),
       batches_(train.lengths(), options.batches) {
   set_requires_grad(model, true);
-  if (!options.fine_tune) set_requires_grad(model.encoder(), false);
+  for (const auto& [name, parameter] : named_parameters(model.encoder()))
+    parameter->set_requires_grad(options.fine_tune && model.encoder().shapes_hidden_states(name));
   own_trainable_memory(model);
   move_to(model, options.device);
   if (!options.cache_features) return;
