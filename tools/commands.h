@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace tenon {
 
@@ -29,6 +30,9 @@ struct ComputeOptions {
 
 // Runs what checks the command line alone: its tenon::Error then counts as wrong usage, exit code 2.
 void as_usage(const std::function<void()>& body);
+
+// One line on standard error for the tensors of a folder that its model has no place for.
+void note_unexpected(const std::string& folder, const std::vector<std::string>& tensors);
 
 // Set by Ctrl-C; a second one ends the program at once.
 const std::atomic<bool>& interrupted();

@@ -20,6 +20,7 @@ struct EncodeCommand {
   void run() {
     compute.apply();
     const auto model = load_encoder(encoder);
+    note_unexpected(encoder, model->unexpected_tensors());
     model->set_training(false);
     const Device device = parse_device(compute.device);
     move_to(*model, device);

@@ -74,6 +74,17 @@ void as_usage(const std::function<void()>& body) {
   }
 }
 
+void note_unexpected(const std::string& folder, const std::vector<std::string>& tensors) {
+  if (tensors.empty()) return;
+  constexpr size_t shown = 5;
+  std::string names;
+  for (size_t i = 0; i < std::min(tensors.size(), shown); ++i) names += (i ? ", " : "") + tensors[i];
+  if (tensors.size() > shown) names += str(" and ", tensors.size() - shown, " more");
+  std::fprintf(stderr,
+               "tenon: note: %s holds tensors that are no part of the model and were not loaded: %s\n",
+               folder.c_str(), names.c_str());
+}
+
 }  // namespace tenon
 
 int main(int argc, char** argv) {

@@ -134,8 +134,7 @@ void TrainCommand::run() {
   if (resume) force_variants(folder.recorded_variants());
 
   auto encoder = load_encoder(settings.encoder);
-  for (const std::string& name : encoder->unexpected_tensors())
-    std::fprintf(stderr, "note: %s is not part of the model and was not loaded\n", name.c_str());
+  note_unexpected(settings.encoder, encoder->unexpected_tensors());
   const int max_length = settings.max_length > 0 ? settings.max_length : encoder->max_length();
   check(max_length <= encoder->max_length(), "--max-length ", max_length, " is over the ",
         encoder->max_length(), " positions of ", settings.encoder);
