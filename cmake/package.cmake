@@ -9,8 +9,11 @@ foreach(layer kernels engine models)
   install(DIRECTORY ${layer} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tenon FILES_MATCHING PATTERN "*.h")
 endforeach()
 install(EXPORT TenonTargets NAMESPACE Tenon:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Tenon)
-file(WRITE ${CMAKE_BINARY_DIR}/TenonConfig.cmake
-     "include(\"\${CMAKE_CURRENT_LIST_DIR}/TenonTargets.cmake\")\n")
+file(WRITE ${CMAKE_BINARY_DIR}/TenonConfig.cmake [[
+include(CMakeFindDependencyMacro)
+find_dependency(nlohmann_json)  # headers name its type where settings and manifests are JSON
+include("${CMAKE_CURRENT_LIST_DIR}/TenonTargets.cmake")
+]])
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/TenonConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/TenonConfig.cmake ${CMAKE_BINARY_DIR}/TenonConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Tenon)
