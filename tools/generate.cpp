@@ -37,8 +37,8 @@ std::string to_utf8(std::u32string_view word) {
   return text;
 }
 
-// BERT's special tokens, every character alone and inside a word, then the words, the most frequent first.
-std::vector<std::string> make_vocabulary(const std::vector<Review>& reviews) {
+// BERT's special tokens, every character alone and inside a word, then the most frequent words.
+std::vector<std::string> make_vocabulary(const std::vector<Review>& reviews, size_t max_words) {
   std::map<std::string, int64_t> characters, words;
   for (char32_t code = '!'; code <= '~'; ++code) ++characters[to_utf8({&code, 1})];
   for (const Review& review : reviews) {
@@ -54,6 +54,7 @@ std::vector<std::string> make_vocabulary(const std::vector<Review>& reviews) {
   for (const auto& [character, count] : characters) vocabulary.push_back("##" + character);
   std::vector<std::pair<std::string, int64_t>> by_count(words.begin(), words.end());
   std::ranges::stable_sort(by_count, std::greater{}, &std::pair<std::string, int64_t>::second);
+  by_count.resize(std::min(by_count.size(), max_words));
   for (const auto& [word, count] : by_count) vocabulary.push_back(word);
   return vocabulary;
 }
@@ -61,13 +62,14 @@ std::vector<std::string> make_vocabulary(const std::vector<Review>& reviews) {
 struct GenerateEncoder {
   std::string texts, out;
   int64_t hidden_size = 64, layers = 2, heads = 4;
+  size_t words = 10000;
   uint64_t seed = 1;
 
   void run() const {
     const fs::path folder = out;
     check(!fs::exists(folder) || fs::is_empty(folder), out, " exists already; give --out another folder");
     const Dataset data = read_dataset(texts);
-    const std::vector<std::string> vocabulary = make_vocabulary(data.train);
+    const std::vector<std::string> vocabulary = make_vocabulary(data.train, words);
     std::string lines;
     for (const std::string& token : vocabulary) lines += token + '\n';
 
@@ -102,6 +104,7 @@ void add_encoder(CLI::App& generate) {
   CLI::App* c =
       generate.add_subcommand("encoder", "A small BERT with random weights, as a HuggingFace folder");
   c->add_option("--texts", command->texts, "Reviews whose words become the vocabulary")->required();
+  c->add_option("--words", command->words, "At most so many words, the most frequent")->capture_default_str();
   c->add_option("--hidden-size", command->hidden_size, "Width of the hidden states")->capture_default_str();
   c->add_option("--layers", command->layers, "Layers")->capture_default_str();
   c->add_option("--heads", command->heads, "Attention heads")->capture_default_str();
