@@ -10,6 +10,7 @@ namespace tenon {
 
 struct Matmul {
   static constexpr std::string_view name = "matmul";
+  static constexpr std::string_view backward = "matmul";
 
   // Floating views have one element type. Rows of every matrix may lie apart.
   struct Args {

@@ -1,5 +1,5 @@
 // Sums: of each column of a matrix (the gradient of a bias), and of all elements of a tensor. Additions are
-// grouped by the shape alone.
+// grouped by the shape alone. The gradient repeats one number, or one row, which takes no operation.
 #pragma once
 #include "kernels/base/op.h"
 
