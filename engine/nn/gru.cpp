@@ -32,15 +32,17 @@ void Gru::visit(Visitor& v) {
 }
 
 Gru::Output Gru::operator()(const Tensor& x, const PackedBatch& batch) {
-  GruOutput output{x, {}};
+  Output output{x, {}};
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     if (layer > 0 && training()) {
       const uint32_t operation = operation_key(str(path_, ".dropout_l", layer - 1));
       output.y = dropout(output.y, batch.row_keys, {dropout_, random_key(operation)});
     }
-    output = gru_sequence(output.y, batch.cu_seqlens, layers_[layer]);
+    auto [y, h_n] = gru_sequence(output.y, batch.cu_seqlens, layers_[layer]);
+    output.y = std::move(y);
+    output.h_n.push_back(std::move(h_n));
   }
-  return {output.y, output.h_n};
+  return output;
 }
 
 void Gru::init(uint64_t seed) {

@@ -16,8 +16,8 @@ class Gru final : public Module {
       Visitor& v) override;  // weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, …
 
   struct Output {
-    Tensor y;    // (T, D * H), of the last layer
-    Tensor h_n;  // (D, B, H), of the last layer
+    Tensor y;                 // (T, D * H), of the last layer
+    std::vector<Tensor> h_n;  // (D, B, H) of each layer; torch has them in one (layers * D, B, H)
   };
   Output operator()(const Tensor& x, const PackedBatch& batch);
 

@@ -18,7 +18,7 @@ void SentimentModel::visit(Visitor& v) {
 }
 
 Tensor SentimentModel::head(const Tensor& features, const PackedBatch& batch) {
-  const Tensor h_n = rnn_(features, batch).h_n;  // (D, B, H)
+  const Tensor h_n = rnn_(features, batch).h_n.back();  // (D, B, H)
   const int64_t sequences = batch.sequences, width = config_.hidden_size;
   const Tensor states = reshape(h_n, {rnn_.directions() * sequences, width});
   Tensor last = states;
