@@ -19,8 +19,9 @@ Tensor pack_weight(const Tensor& weight);  // u8, in the layout that the product
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 
 // engine/ops/attention.cpp: q, k, v (T, heads * head_dim); every row attends to all rows of its sequence.
+// first_sequence numbers the batch's sequences within an optimiser step, for the dropout's mask.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& cu_seqlens, int num_heads,
-                 int max_seqlen, double scale, const Dropout& dropout = {});
+                 int max_seqlen, double scale, const Dropout& dropout = {}, int64_t first_sequence = 0);
 
 // engine/ops/normalization.cpp
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps);

@@ -9,6 +9,7 @@ namespace tenon {
 PackedBatch PackedBatch::of_lengths(const std::vector<int64_t>& lengths, int64_t first_sequence) {
   PackedBatch batch;
   batch.sequences = static_cast<int64_t>(lengths.size());
+  batch.first_sequence = first_sequence;
   std::vector<int32_t> offsets{0}, positions;
   std::vector<int64_t> rows, sequences;
   for (size_t s = 0; s < lengths.size(); ++s) {

@@ -13,6 +13,7 @@ struct PackedBatch {
   Tensor row_keys;    // (T) i64: row_key(sequence, position), for dropout on rows
   int max_seqlen = 0;
   int64_t sequences = 0, tokens = 0;
+  int64_t first_sequence = 0;  // number of the first sequence within an optimiser step
 
   // The rows of the sequences themselves, for dropout on (B, C): row_key(sequence, 0).
   Tensor sequence_keys;  // (B) i64

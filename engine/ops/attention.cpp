@@ -5,7 +5,7 @@
 namespace tenon {
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& cu_seqlens, int num_heads,
-                 int max_seqlen, double scale, const Dropout& dropout) {
+                 int max_seqlen, double scale, const Dropout& dropout, int64_t first_sequence) {
   check_matrix("attention", "q", q);
   check_same("attention", q, k);
   check_same("attention", q, v);
@@ -21,7 +21,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
                   .num_heads = num_heads,
                   .max_seqlen = max_seqlen,
                   .scale = scale,
-                  .dropout = dropout},
+                  .dropout = dropout,
+                  .first_sequence = first_sequence},
                  stream_of(q));
   return record("attention", out, {q, k, v},
                 [=, q = q.detach(), k = k.detach(), v = v.detach(),
@@ -40,7 +41,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
                                           .num_heads = num_heads,
                                           .max_seqlen = max_seqlen,
                                           .scale = scale,
-                                          .dropout = dropout},
+                                          .dropout = dropout,
+                                          .first_sequence = first_sequence},
                                          stream_of(q));
                   return {dq, dk, dv};
                 });

@@ -40,8 +40,8 @@ accumulator<T> dot(const T* a, const T* b, int64_t size) {
 // 1, 0 or the scale that dropout gives each probability of a row.
 template <class Sum, class Args>
 void dropout_factors(const Args& a, const Span& span, int64_t row, std::vector<Sum>& factors) {
-  const uint64_t first = attention_key(static_cast<uint64_t>(span.sequence), static_cast<uint64_t>(span.head),
-                                       static_cast<uint64_t>(row));
+  const uint64_t first = attention_key(static_cast<uint64_t>(a.first_sequence + span.sequence),
+                                       static_cast<uint64_t>(span.head), static_cast<uint64_t>(row));
   for (int64_t column = 0; column < span.length; ++column) {
     const bool kept =
         !a.dropout.active() || a.dropout.key(first + static_cast<uint64_t>(column)) >= a.dropout.threshold();
@@ -163,6 +163,7 @@ void set_scalars(Args& a, const Shape& s) {
   for (int length : s.lengths) a.max_seqlen = std::max(a.max_seqlen, length);
   a.scale = 1 / std::sqrt(s.dim);
   a.dropout = {s.dropout, {.seed = 20, .step = 3, .operation = operation_key("attention")}};
+  a.first_sequence = 5;
 }
 
 TensorView rows_of(DType dtype, const Shape& s) {

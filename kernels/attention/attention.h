@@ -17,9 +17,10 @@ struct Attention {
     TensorView out;         // (T, num_heads * head_dim); rows may lie apart
     TensorView lse;         // (num_heads, T) f32 (f64 for f64): log of the sum of exp(s) of a row, kept
     int num_heads = 1;
-    int max_seqlen = 0;  // the longest of the sequences
-    double scale = 1;    // 1 / sqrt(head_dim) in BERT
-    Dropout dropout;     // of p: element attention_key(sequence, head, row) + column
+    int max_seqlen = 0;          // the longest of the sequences
+    double scale = 1;            // 1 / sqrt(head_dim) in BERT
+    Dropout dropout;             // of p: element attention_key(first_sequence + sequence, head, row) + column
+    int64_t first_sequence = 0;  // number of this batch's first sequence within the optimiser step
   };
 
   static NamedViews inputs(Args& a) {
@@ -47,6 +48,7 @@ struct AttentionBackward {
     int max_seqlen = 0;
     double scale = 1;
     Dropout dropout;
+    int64_t first_sequence = 0;
   };
 
   static NamedViews inputs(Args& a) {

@@ -75,8 +75,8 @@ void run_block(const Attention::Args& a, const Tiles& tiles, const Task& task, c
   std::copy_n(lse, rows, a.lse.as<float>() + task.head * a.q.shape[0] + row);
   if (a.dropout.active())
     drop(a.dropout,
-         attention_key(static_cast<uint64_t>(task.sequence), static_cast<uint64_t>(task.head),
-                       static_cast<uint64_t>(first)),
+         attention_key(static_cast<uint64_t>(a.first_sequence + task.sequence),
+                       static_cast<uint64_t>(task.head), static_cast<uint64_t>(first)),
          pieces.scores, length);
 
   for (int64_t key = 0; key < length; key += key_block)

@@ -85,8 +85,8 @@ class Head {
       if (a_.dropout.active() && key % 4 == 0)
         attention::factors_of_quad(
             a_.dropout,
-            attention_key(static_cast<uint64_t>(task_.sequence), static_cast<uint64_t>(task_.head),
-                          static_cast<uint64_t>(first)),
+            attention_key(static_cast<uint64_t>(a_.first_sequence + task_.sequence),
+                          static_cast<uint64_t>(task_.head), static_cast<uint64_t>(first)),
             key / 4, factors);
       const float* factor = factors[key % 4];
       float *p = p_ + key * block, *ds = ds_ + key * block;

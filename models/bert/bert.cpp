@@ -91,9 +91,9 @@ Tensor BertLayer::operator()(const Tensor& x, const BertContext& context) {
 Tensor BertLayer::attend(const Tensor& x, const BertContext& context) {
   const auto heads = static_cast<int>(context.config.num_attention_heads);
   const double scale = 1 / std::sqrt(static_cast<double>(context.config.hidden_size / heads));
-  const Tensor mixed =
-      attention(query_(x), key_(x), value_(x), context.batch.cu_seqlens, heads, context.batch.max_seqlen,
-                scale, context.attention_dropout(path_ + ".attention.self.dropout"));
+  const Tensor mixed = attention(
+      query_(x), key_(x), value_(x), context.batch.cu_seqlens, heads, context.batch.max_seqlen, scale,
+      context.attention_dropout(path_ + ".attention.self.dropout"), context.batch.first_sequence);
   return dropout_residual_layer_norm(attention_output_(mixed), x, attention_norm_.weight(),
                                      attention_norm_.bias(), attention_norm_.eps(), context.batch.row_keys,
                                      context.hidden_dropout(path_ + ".attention.output.dropout"));
