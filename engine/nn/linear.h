@@ -23,7 +23,7 @@ class Linear final : public Module {
  private:
   Tensor weight_, bias_;
   Tensor packed_;
-  const void* packed_from_ = nullptr;  // the weight's memory at the time of packing
+  std::weak_ptr<Storage> packed_from_;  // the weight's memory at the time of packing
 };
 
 }  // namespace tenon
