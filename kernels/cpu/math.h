@@ -29,6 +29,22 @@ inline float exp(float x) {
   return x != x ? x : (x < -87.3f ? 0.0f : y);
 }
 
+// Relative error below 2e-7 in [-87, 88]; beyond, the value at the nearer end.
+inline float bounded_exp(float x) {
+  const float clamped = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
+  const float shifted = clamped * 1.44269504f + 12582912.0f;  // adding 1.5 * 2^23 rounds to an integer
+  const float n = shifted - 12582912.0f;
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.3942639e-3f;
+  p = p * r + 8.3664136e-3f;
+  p = p * r + 4.16663183e-2f;
+  p = p * r + 1.66665401e-1f;
+  p = p * r + 0.5f;
+  const float e = (p * r) * r + r + 1.0f;
+  const int32_t whole = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(12582912.0f);
+  return e * std::bit_cast<float>((whole + 127) << 23);
+}
+
 // Absolute error below 1.2e-7: 1 - exp(-a R(a)) with a = |x|, which is 1 in fp32 from 3.95 on.
 inline float erf(float x) {
   const float magnitude = std::fabs(x);
@@ -42,7 +58,7 @@ inline float erf(float x) {
   r = r * a + 1.0279920697212219e-1f;
   r = r * a + 6.366161108016968e-1f;
   r = r * a + 1.1283793449401855f;
-  const float y = 1.0f - exp(-a * r);
+  const float y = 1.0f - bounded_exp(-a * r);
   return x != x ? x : std::copysign(y, x);
 }
 
@@ -54,11 +70,11 @@ inline float tanh(float x) {
   p = p * square + 1.3331250608628e-1f;
   p = p * square - 3.3333275809998e-1f;
   const float small = x + x * square * p;
-  const float large = std::copysign(1.0f - 2.0f / (exp(2.0f * (a > 10.0f ? 10.0f : a)) + 1.0f), x);
-  return x != x ? x : (a < 0.625f ? small : large);
+  const float large = std::copysign(1.0f - 2.0f / (bounded_exp(2.0f * a) + 1.0f), x);
+  return a < 0.625f ? small : large;
 }
 
-inline float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
+inline float sigmoid(float x) { return 1.0f / (1.0f + bounded_exp(-x)); }
 
 inline double exp(double x) { return std::exp(x); }
 inline double erf(double x) { return std::erf(x); }
