@@ -63,9 +63,7 @@ class Recurrence {
     for (int64_t step = 0; step < slice.steps(); ++step) {
       while (slice.sequences[static_cast<size_t>(active - 1)].length <= step) --active;
       project_states(slice.direction, active, state, hidden);
-      for (int64_t i = 0; i < active; ++i)
-        advance(slice.direction, slice.sequences[static_cast<size_t>(i)].row(step, slice.direction == 1),
-                hidden + i * 3 * h_, state + i * h_);
+      for (int64_t i = 0; i < active; ++i) advance(slice, i, step, hidden + i * 3 * h_, state + i * h_);
     }
     const int64_t batch = a_.cu_seqlens.shape[0] - 1;
     for (int64_t i = 0; i < slice.size(); ++i)
@@ -95,13 +93,18 @@ class Recurrence {
                    .serial = true});
   }
 
-  void advance(int d, int64_t row, const float* hidden, float* state) const {
+  void advance(const gru::Slice& slice, int64_t i, int64_t step, const float* hidden, float* state) const {
+    const gru::Sequence& sequence = slice.sequences[static_cast<size_t>(i)];
+    const int d = slice.direction;
+    const int64_t row = sequence.row(step, d == 1);
     float* x = projected(d) + row * width_;
     float* y = a_.y.as<float>() + (row * a_.directions + d) * h_;
     if (a_.gates.defined())
       step_row<true>(h_, x, hidden, state, y);
     else
       step_row<false>(h_, x, hidden, state, y);
+    if (step + 1 < sequence.length)
+      gru::prefetch(projected(d) + sequence.row(step + 1, d == 1) * width_, 3 * h_);
   }
 
   const GruSequence::Args& a_;

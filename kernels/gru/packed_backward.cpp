@@ -61,13 +61,7 @@ class Gradient {
     for (int64_t step = slice.steps() - 1; step >= 0; --step) {
       for (; active < slice.size() && at(slice, active).length > step; ++active)
         std::copy_n(last_gradient(d, at(slice, active).index), h_, dh + active * h_);
-      for (int64_t i = 0; i < active; ++i) {
-        const int64_t row = at(slice, i).row(step, d == 1);
-        const float* previous = step > 0 ? state(a_.y, d, at(slice, i).row(step - 1, d == 1)) : zero_.data();
-        step_row(h_, a_.gates.as<float>() + (d * rows_ + row) * 4 * h_, previous,
-                 a_.dy.defined() ? state(a_.dy, d, row) : zero_.data(), dh + i * h_, gates(d) + row * 4 * h_,
-                 hidden + i * 3 * h_);
-      }
+      for (int64_t i = 0; i < active; ++i) step_back(at(slice, i), d, step, dh + i * h_, hidden + i * 3 * h_);
       if (step > 0) add_projected(d, active, hidden, dh);
     }
   }
@@ -109,6 +103,19 @@ class Gradient {
     TensorView view(gates(d) + block * h_, DType::f32, {rows, 3 * h_});
     view.stride[0] = 4 * h_;
     return view;
+  }
+
+  void step_back(const gru::Sequence& sequence, int d, int64_t step, float* dh, float* hidden) const {
+    const int64_t row = sequence.row(step, d == 1);
+    const int64_t before = step > 0 ? sequence.row(step - 1, d == 1) : row;
+    const float* forward_gates = a_.gates.as<float>() + d * rows_ * 4 * h_;
+    step_row(h_, forward_gates + row * 4 * h_, step > 0 ? state(a_.y, d, before) : zero_.data(),
+             a_.dy.defined() ? state(a_.dy, d, row) : zero_.data(), dh, gates(d) + row * 4 * h_, hidden);
+    if (step == 0) return;
+    gru::prefetch(forward_gates + before * 4 * h_, 4 * h_);
+    gru::prefetch(gates(d) + before * 4 * h_, 4 * h_);
+    if (a_.dy.defined()) gru::prefetch(state(a_.dy, d, before), h_);
+    if (step > 1) gru::prefetch(state(a_.y, d, sequence.row(step - 2, d == 1)), h_);
   }
 
   void add_projected(int d, int64_t active, const float* hidden, float* dh) const {
