@@ -107,7 +107,8 @@ void convert_inputs(const Problem& from, Problem& to) {
       continue;
     }
     for_each_row(x, [&](int64_t offset) {
-      for (int64_t j = 0; j < x.shape[x.rank - 1]; ++j) set_element(y, offset + j * step_of(x), element(x, offset + j * step_of(x)));
+      for (int64_t j = 0; j < x.shape[x.rank - 1]; ++j)
+        set_element(y, offset + j * step_of(x), element(x, offset + j * step_of(x)));
     });
   }
 }
@@ -129,7 +130,8 @@ RowError row_error(const TensorView& view, const TensorView& reference, int64_t 
     const double truth = element(reference, offset + i * step_of(view));
     const double difference = std::fabs(element(view, offset + i * step_of(view)) - truth);
     error.max = std::max(error.max, difference);
-    error.rms += difference * difference / static_cast<double>(columns);
+    // An element that is not finite fails by itself; its row's others are judged as if it were not there.
+    if (std::isfinite(difference)) error.rms += difference * difference / static_cast<double>(columns);
     error.scale = std::max(error.scale, std::fabs(truth));
   }
   error.rms = std::sqrt(error.rms);
