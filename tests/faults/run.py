@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Plants faults and expects kernels_test to find each.
+
+A .patch in this folder opens with what is wrong and with "Fails: OPERATION/DEVICE/VARIANT"; it changes one source
+file. That file is patched in a copy, compiled as the build compiles it, and loaded in front of the library, where it
+registers its variants a second time. kernels_test, limited to the operation, must then fail for that variant. The
+unchanged file of the first patch goes the same way before, and must pass."""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+ROOT = FOLDER.parent.parent
+SKIPPED = 77
+
+
+def run(command, **options):
+    return subprocess.run([str(word) for word in command], text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, **options)
+
+
+def must(command, **options):
+    result = run(command, **options)
+    if result.returncode != 0:
+        raise RuntimeError(f"{shlex.join(str(word) for word in command)}\n{result.stdout}")
+
+
+def compile_command(build, source):
+    """The build's command for a source file (a .cu: for its emulated twin), up to what is compiled."""
+    built = build / "simt" / f"{source}.cpp" if source.suffix == ".cu" else ROOT / source
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        if entry["file"] == str(built):
+            words = shlex.split(entry["command"])
+            words = words[:words.index("-o")]
+            return entry["directory"], words
+    raise RuntimeError(f"the build does not compile {source}")
+
+
+def plant(name, source, patch, arguments):
+    """A shared object with the patched source; patch None: with the source as it is."""
+    folder = arguments.build / "faults" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    copy = folder / source
+    copy.parent.mkdir(parents=True)
+    shutil.copy(ROOT / source, copy)
+    if patch:
+        must(["patch", "-p1", "-s", "-d", folder, "-i", patch])
+    unit = folder / "unit.cpp"
+    unit.write_text(f'#include "{copy}"\n')
+    directory, command = compile_command(arguments.build, source)
+    must(command + ["-w", "-o", folder / "fault.o", "-c", unit], cwd=directory)
+    compiler = next(word for word in command if "ccache" not in word)
+    must([compiler, "-shared", "-Wl,-Bsymbolic", "-o", folder / "fault.so", folder / "fault.o", arguments.library])
+    return folder / "fault.so"
+
+
+def run_test(fault, operation, arguments):
+    return run([arguments.test], env={**os.environ, "LD_PRELOAD": str(fault), "TENON_TEST_OPS": operation})
+
+
+def check_fault(patch, arguments):
+    """What went wrong, or None, and a line to print."""
+    text = patch.read_text()
+    what, variant = text.splitlines()[0], re.search("^Fails: (.+)$", text, re.M).group(1)
+    source = pathlib.Path(re.search(r"^\+\+\+ b/(\S+)$", text, re.M).group(1))
+    result = run_test(plant(patch.stem, source, patch, arguments), variant.split("/")[0], arguments)
+    seen = re.search(rf'^.*FAILED:\n\s*CHECK\(.*\)\nwith expansion:\n(.*?)\nwith messages?:\n\s*{variant}.*$',
+                     result.stdout, re.M | re.S)
+    if result.returncode == 0 or not seen:
+        return f"{patch.name} was not found: {what}\n{result.stdout[-2000:]}", None
+    reason = " ".join(seen.group(1).split()).removesuffix('== ""').strip('" ')[:110]
+    return None, f"{patch.stem:20} {variant}: {reason}"
+
+
+def check_control(patch, arguments):
+    text = patch.read_text()
+    source = pathlib.Path(re.search(r"^\+\+\+ b/(\S+)$", text, re.M).group(1))
+    operation = re.search("^Fails: ([^/]+)/", text, re.M).group(1)
+    result = run_test(plant("no_fault", source, None, arguments), operation, arguments)
+    return f"{source} fails without a fault\n{result.stdout[-2000:]}" if result.returncode else None, None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, what in (("build", "build folder"), ("library", "libtenon.so"), ("test", "kernels_test")):
+        parser.add_argument(f"--{name}", type=pathlib.Path, required=True, help=what)
+    arguments = parser.parse_args()
+    if not shutil.which("patch"):
+        print("SKIPPED: planted_faults: the program 'patch' is not installed")
+        return SKIPPED
+    patches = sorted(FOLDER.glob("*.patch"))
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count())) as pool:
+        jobs = [pool.submit(check_control, patches[0], arguments)]
+        jobs += [pool.submit(check_fault, patch, arguments) for patch in patches]
+        for job in jobs:
+            wrong, line = job.result()
+            failed += wrong is not None
+            if wrong or line:
+                print(wrong or line, flush=True)
+    print(f"{len(patches)} faults planted, {failed} problems")
+    return 1 if failed or not patches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
