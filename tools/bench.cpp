@@ -166,7 +166,7 @@ void add_bench(CLI::App& program) {
   c->add_option("--runs", command->timing.runs, "Timed runs of each variant")
       ->check(CLI::Range(20, 1000000))
       ->capture_default_str();
-  c->add_flag("--slow", command->slow, "Time variants that are over 20 times slower than the fastest, too");
+  c->add_flag("--slow", command->slow, "Time variants that are over 5 times slower than the fastest, too");
   c->add_option("--json", command->json_file, "Write all samples, the machine and the build to this file");
   c->add_option("--worker", command->worker.what,
                 "Serve tools/baseline/bench.py on standard input and output: bert, gru or tokenize")
@@ -179,8 +179,8 @@ void add_bench(CLI::App& program) {
       R"(A variant gets a figure only if it is correct before the timing, on fresh inputs within it, and at its end.
 Examples:
   tenon bench layer_norm
-  tenon bench matmul gru --json bench.json
-  tenon bench attention --case "8x512" --threads 1)");
+  tenon bench matmul gru_sequence --json bench.json
+  tenon bench attention --case "bert 8x512" --threads 1)");
   c->callback([command] { command->run(); });
 }
 

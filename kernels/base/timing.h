@@ -11,7 +11,7 @@ namespace tenon {
 
 struct TimingOptions {
   int runs = 20;                 // timed, of each variant
-  double slow_factor = 20;       // a variant this many times slower than the fastest is left out; 0: none is
+  double slow_factor = 5;        // a variant this many times slower than the fastest is left out; 0: none is
   uint64_t seed = 1;             // of inputs, and of the iterations that are verified
   size_t most_bytes = 2u << 30;  // of memory for rotating buffers
 };
