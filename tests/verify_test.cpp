@@ -142,7 +142,7 @@ TEST_CASE("wrong values are found, with the element, both values and how many ar
   CHECK_THAT(judge("all NaN"), Catch::StartsWith("y[0] is ") && Catch::Contains("297 of 297 wrong"));
   CHECK_THAT(judge("infinity in one element"), Catch::Contains("33 of 297 wrong, worst error inf"));
   CHECK_THAT(judge("wrong sign in one row"), Catch::StartsWith("y[165]"));
-  CHECK_THAT(judge("one row is slightly off"), Catch::Contains("of 297 wrong"));
+  CHECK_THAT(judge("one row is slightly off"), Catch::StartsWith("y[1") && Catch::Contains("of 297 wrong"));
   CHECK_THAT(judge("takes the bias of the row before"), Catch::StartsWith("y[33]"));
 }
 

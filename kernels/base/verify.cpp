@@ -160,16 +160,18 @@ std::string judge_view(std::string_view name, const TensorView& view, const Tens
     const double slack = tolerance.floor * own.scale + tolerance.absolute;
     const double bound = tolerance.factor * std::max(yardstick.max, typical) + slack;
     const double rms_bound = tolerance.factor * std::max(yardstick.rms, typical) + slack;
+    // In a row that is off as a whole, the elements that make it so are the wrong ones.
+    const double limit = own.rms <= rms_bound ? bound : std::min(bound, rms_bound);
     for (int64_t i = 0; i < view.shape[view.rank - 1]; ++i, ++index) {
       const double value = element(view, offset + i * step_of(view));
       const double truth = element(reference, offset + i * step_of(view));
       const double difference = std::fabs(value - truth);
-      if (row_overflows || (difference <= bound && own.rms <= rms_bound)) continue;
+      if (row_overflows || difference <= limit) continue;
       ++wrong;
       worst = std::max(worst, std::isfinite(difference) ? difference : INFINITY);
       if (first.empty())
-        first = str(name, "[", index, "] is ", value, ", not ", truth, " (row bound ", bound, ", rms ",
-                    own.rms, " of ", rms_bound, ")");
+        first = str(name, "[", index, "] is ", value, ", not ", truth, " (bound ", limit,
+                    "; of the row, rms ", own.rms, " of ", rms_bound, ")");
     }
   });
   return wrong == 0 ? "" : str(first, "; ", wrong, " of ", view.size(), " wrong, worst error ", worst);
