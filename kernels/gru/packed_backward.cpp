@@ -18,24 +18,28 @@ namespace {
 
 // dh comes in as the gradient of the new state and goes out as the part for the old one that leads through z.
 void step_row(int64_t h, const float* __restrict gates, const float* __restrict previous,
-              const float* __restrict dy, float* __restrict dh, float* __restrict kept,
-              float* __restrict hidden) {
+              const float* __restrict dy, float* __restrict dh, float* __restrict drz, float* __restrict dn,
+              float* __restrict dhn, float* __restrict hidden) {
   for (int64_t j = 0; j < h; ++j) {
     const auto d = gru::gradient<float>({gates[j], gates[h + j], gates[2 * h + j], gates[3 * h + j]},
                                         previous[j], dh[j] + dy[j]);
-    kept[j] = d.n;
-    kept[h + j] = hidden[j] = d.r;
-    kept[2 * h + j] = hidden[h + j] = d.z;
-    kept[3 * h + j] = hidden[2 * h + j] = d.hn;
+    drz[j] = hidden[j] = d.r;
+    drz[h + j] = hidden[h + j] = d.z;
+    dn[j] = d.n;
+    dhn[j] = hidden[2 * h + j] = d.hn;
     dh[j] = d.h;
   }
 }
 
-// The rows of to(3H, columns) are those of from, of which `shift` blocks of H are moved from the front to the
-// end: 2 makes n, r, z of r, z, n, and 1 turns it back.
-void rotate_gates(const float* from, int64_t block, int shift, float* to) {
-  std::copy_n(from + shift * block, (3 - shift) * block, to);
-  std::copy_n(from, shift * block, to + (3 - shift) * block);
+// Three blocks: r, z, n becomes n, r, z.
+void last_to_front(const float* from, int64_t block, float* to) {
+  std::copy_n(from + 2 * block, block, to);
+  std::copy_n(from, 2 * block, to + block);
+}
+
+void front_to_last(const float* from, int64_t block, float* to) {
+  std::copy_n(from + block, 2 * block, to);
+  std::copy_n(from, block, to + 2 * block);
 }
 
 class Gradient {
@@ -67,22 +71,15 @@ class Gradient {
   }
 
   // What is left once the gates' gradients of all rows are there.
-  void finish(int d, const std::vector<gru::Slice>& slices) const {
-    finish_biases(d);
-    finish_input(d);
+  void finish(const std::vector<gru::Slice>& slices) const {
+    finish_biases();
+    finish_input();
     // A first step has no state before it: it counts for W_ih, but not for W_hh.
     for (const gru::Slice& slice : slices)
-      if (slice.direction == d)
-        for (const gru::Sequence& sequence : slice.sequences)
-          if (sequence.length > 0) std::fill_n(gates(d) + sequence.row(0, d == 1) * 4 * h_, 4 * h_, 0.0f);
-    const int64_t pairs = std::max<int64_t>(rows_ - 1, 0);
-    TensorView dhidden = gate_columns(d, 1, pairs), previous(state(a_.y, d, 0), DType::f32, {pairs, h_});
-    previous.stride[0] = a_.directions * h_;
-    if (d == 0)
-      dhidden.data = dhidden.as<float>() + 4 * h_;
-    else
-      previous.data = previous.as<float>() + previous.stride[0];
-    multiply(dhidden, true, previous, a_.dweight_hh[d]);
+      for (const gru::Sequence& sequence : slice.sequences)
+        if (sequence.length > 0)
+          std::fill_n(gates(slice.direction, sequence.row(0, slice.direction == 1)), 4 * h_, 0.0f);
+    for (int d = 0; d < a_.directions; ++d) finish_state(d);
   }
 
  private:
@@ -90,7 +87,8 @@ class Gradient {
     return slice.sequences[static_cast<size_t>(i)];
   }
   float* packed_weight(int d) const { return packed_.as<float>() + d * packed_floats_; }
-  float* gates(int d) const { return gates_.as<float>() + d * rows_ * 4 * h_; }
+  // The four blocks of a direction in a row.
+  float* gates(int d, int64_t row) const { return gates_.as<float>() + (row * a_.directions + d) * 4 * h_; }
   float* state(const TensorView& y, int d, int64_t row) const {
     return y.as<float>() + (row * a_.directions + d) * h_;
   }
@@ -98,22 +96,17 @@ class Gradient {
     const int64_t batch = a_.cu_seqlens.shape[0] - 1;
     return a_.dh_n.defined() ? a_.dh_n.as<float>() + (d * batch + sequence) * h_ : zero_.data();
   }
-  // Columns of three gates: n, r, z from block 0 on, or r, z, hn from block 1 on.
-  TensorView gate_columns(int d, int64_t block, int64_t rows) const {
-    TensorView view(gates(d) + block * h_, DType::f32, {rows, 3 * h_});
-    view.stride[0] = 4 * h_;
-    return view;
-  }
-
   void step_back(const gru::Sequence& sequence, int d, int64_t step, float* dh, float* hidden) const {
     const int64_t row = sequence.row(step, d == 1);
     const int64_t before = step > 0 ? sequence.row(step - 1, d == 1) : row;
     const float* forward_gates = a_.gates.as<float>() + d * rows_ * 4 * h_;
+    float* kept = gates(d, row);
     step_row(h_, forward_gates + row * 4 * h_, step > 0 ? state(a_.y, d, before) : zero_.data(),
-             a_.dy.defined() ? state(a_.dy, d, row) : zero_.data(), dh, gates(d) + row * 4 * h_, hidden);
+             a_.dy.defined() ? state(a_.dy, d, row) : zero_.data(), dh, kept + h_,
+             kept + (d == 0 ? 3 * h_ : 0), kept + (d == 0 ? 0 : 3 * h_), hidden);
     if (step == 0) return;
     gru::prefetch(forward_gates + before * 4 * h_, 4 * h_);
-    gru::prefetch(gates(d) + before * 4 * h_, 4 * h_);
+    gru::prefetch(gates(d, before), 4 * h_);
     if (a_.dy.defined()) gru::prefetch(state(a_.dy, d, before), h_);
     if (step > 1) gru::prefetch(state(a_.y, d, sequence.row(step - 2, d == 1)), h_);
   }
@@ -131,33 +124,59 @@ class Gradient {
                    .serial = true});
   }
 
-  void multiply(const TensorView& a, bool transpose_a, const TensorView& b, const TensorView& y,
-                double beta = 0) const {
+  void multiply(const TensorView& a, bool transpose_a, const TensorView& b, const TensorView& y) const {
     Matmul::Args product;
     product.a = a, product.b = b, product.y = y;
     product.transpose_a = transpose_a;
-    product.beta = beta;
     tenon::run<Matmul>(product, stream_);
   }
 
-  void finish_biases(int d) const {
-    if (!a_.dbias_ih[d].defined()) return;
-    const Buffer scratch(Device::cpu, static_cast<size_t>(4 * h_) * sizeof(float));
-    const TensorView all(gates(d), DType::f32, {rows_, 4 * h_});
-    tenon::run<SumRows>({.x = all, .y = {scratch.data(), DType::f32, {4 * h_}}}, stream_);
-    rotate_gates(scratch.as<float>(), h_, 1, a_.dbias_ih[d].as<float>());
-    std::copy_n(scratch.as<float>() + h_, 3 * h_, a_.dbias_hh[d].as<float>());
+  // (rows, blocks * H) of the kept gradients from a block of a row on.
+  TensorView columns(float* from, int64_t rows, int64_t blocks) const {
+    TensorView view(from, DType::f32, {rows, blocks * h_});
+    view.stride[0] = a_.directions * 4 * h_;
+    return view;
   }
 
-  void finish_input(int d) const {
-    const int64_t inputs = a_.x.shape[1];
-    const Buffer scratch(Device::cpu, static_cast<size_t>(3 * h_ * inputs) * sizeof(float));
-    const TensorView rotated(scratch.data(), DType::f32, {3 * h_, inputs});
-    multiply(gate_columns(d, 0, rows_), true, a_.x, rotated);
-    rotate_gates(scratch.as<float>(), h_ * inputs, 1, a_.dweight_ih[d].as<float>());
+  void finish_biases() const {
+    if (!a_.dbias_ih[0].defined()) return;
+    const int64_t width = a_.directions * 4 * h_;
+    const Buffer sums(Device::cpu, static_cast<size_t>(width) * sizeof(float));
+    const TensorView all(gates_.data(), DType::f32, {rows_, width});
+    tenon::run<SumRows>({.x = all, .y = {sums.data(), DType::f32, {width}}}, stream_);
+    const float* sum = sums.as<float>();
+    std::copy_n(sum + h_, 3 * h_, a_.dbias_ih[0].as<float>());
+    front_to_last(sum, h_, a_.dbias_hh[0].as<float>());
+    if (a_.directions == 1) return;
+    front_to_last(sum + 4 * h_, h_, a_.dbias_ih[1].as<float>());
+    std::copy_n(sum + 5 * h_, 3 * h_, a_.dbias_hh[1].as<float>());
+  }
+
+  void finish_input() const {
+    const int64_t inputs = a_.x.shape[1], block = h_ * inputs, blocks = 3 * a_.directions;
+    const Buffer scratch(Device::cpu, static_cast<size_t>(blocks * block) * sizeof(float));
+    const TensorView dinput = columns(gates(0, 0) + h_, rows_, blocks);
+    const TensorView weights(scratch.data(), DType::f32, {blocks * h_, inputs});
+    float *first = scratch.as<float>(), *second = first + 3 * block;
+    multiply(dinput, true, a_.x, weights);
+    std::copy_n(first, 3 * block, a_.dweight_ih[0].as<float>());
+    if (a_.directions == 2) front_to_last(second, block, a_.dweight_ih[1].as<float>());
     if (!a_.dx.defined()) return;
-    rotate_gates(a_.weight_ih[d].as<float>(), h_ * inputs, 2, scratch.as<float>());
-    multiply(gate_columns(d, 0, rows_), false, rotated, a_.dx, d == 0 ? 0 : 1);
+    std::copy_n(a_.weight_ih[0].as<float>(), 3 * block, first);
+    if (a_.directions == 2) last_to_front(a_.weight_ih[1].as<float>(), block, second);
+    multiply(dinput, false, weights, a_.dx);
+  }
+
+  // Each row's gradient with the state that its step began with: that of the row before, or after.
+  void finish_state(int d) const {
+    const int64_t pairs = std::max<int64_t>(rows_ - 1, 0), forward = d == 0 ? 1 : 0;
+    const TensorView dhidden = columns(gates(d, forward) + (d == 0 ? 0 : h_), pairs, 3);
+    TensorView previous(state(a_.y, d, 1 - forward), DType::f32, {pairs, h_});
+    previous.stride[0] = a_.directions * h_;
+    if (d == 1) return multiply(dhidden, true, previous, a_.dweight_hh[d]);
+    const Buffer scratch(Device::cpu, a_.dweight_hh[d].bytes());
+    multiply(dhidden, true, previous, {scratch.data(), DType::f32, {3 * h_, h_}});
+    front_to_last(scratch.as<float>(), h_ * h_, a_.dweight_hh[d].as<float>());
   }
 
   const GruSequenceBackward::Args& a_;
@@ -172,12 +191,12 @@ void run(const GruSequenceBackward::Args& a, Stream& stream) {
   const std::vector<gru::Slice> slices = gru::slices(a.cu_seqlens, a.directions);
   parallel(static_cast<int64_t>(slices.size()),
            [&](int64_t i) { gradient.walk(slices[static_cast<size_t>(i)]); });
-  for (int d = 0; d < a.directions; ++d) gradient.finish(d, slices);
+  gradient.finish(slices);
 }
 
 size_t workspace(const GruSequenceBackward::Args& a) {
   const int64_t h = a.hidden_size, batch = a.cu_seqlens.shape[0] - 1;
-  const int64_t floats = a.directions * (4 * h * (a.x.shape[0] + batch)) + 3 * h * a.x.shape[1];
+  const int64_t floats = a.directions * (4 * h * (a.x.shape[0] + batch) + 3 * h * a.x.shape[1]);
   return static_cast<size_t>(a.directions) * packed_bytes(3 * h, h) +
          static_cast<size_t>(floats) * sizeof(float);
 }
