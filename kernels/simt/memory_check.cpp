@@ -122,13 +122,17 @@ MemoryCheck::Region* MemoryCheck::find_region(uintptr_t address) {
 // Names the nearest region, so that an index which is off by one reads as such.
 std::unique_ptr<Violation> MemoryCheck::outside(const Access& access, const Region* region) const {
   std::string where = "outside every buffer of the device";
+  uintptr_t nearest = 4096;  // bytes; what lies farther off says nothing
   for (const auto& candidate : regions_) {
-    const uintptr_t past = access.address - (candidate->begin + candidate->bytes);
-    if (candidate.get() != region && past >= 4096 && candidate->begin - access.address > 4096) continue;
     if (candidate->space == Space::constant) continue;
+    const uintptr_t end = candidate->begin + candidate->bytes;
+    const uintptr_t distance = candidate.get() == region           ? 0
+                               : access.address < candidate->begin ? candidate->begin - access.address
+                                                                   : access.address - end;
+    if (distance >= nearest) continue;
+    nearest = distance;
     const auto offset = static_cast<int64_t>(access.address - candidate->begin);
     where = str("at offset ", offset, " of ", name(candidate->space), " of ", candidate->bytes, " bytes");
-    break;
   }
   return violation(access, "out of bounds, ", where);
 }
