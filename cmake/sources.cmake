@@ -84,7 +84,7 @@ endfunction()
 # The simt device: the same files, less the vendor's, by the host compiler.
 function(tenon_simt_kernels)
   tenon_device_sources(sources)
-  list(FILTER sources EXCLUDE REGEX "_vendor\\.cu$|/base/")
+  list(FILTER sources EXCLUDE REGEX "_vendor\\.cu$|/kernels/base/")
   if(NOT sources)
     return()
   endif()
