@@ -2,6 +2,8 @@
 // the same model and reviews only.
 #include "models/sentiment/feature_cache.h"
 
+#include <nlohmann/json.hpp>
+
 #include "engine/autograd.h"
 #include "tests/models.h"
 
@@ -78,6 +80,16 @@ TEST_CASE("the key tells reviews apart that have the same tokens in a row") {
   const auto encoder = folder.load();
   const Examples a{{{2, 7, 3}, {8}}, {0, 1}}, b{{{2, 7}, {3, 8}}, {0, 1}};
   CHECK(FeatureCache::key(*encoder, a, DType::f32) != FeatureCache::key(*encoder, b, DType::f32));
+}
+
+TEST_CASE("the key tells encoders apart that differ in their configuration only") {
+  const EncoderFolder folder;
+  const uint64_t before = FeatureCache::key(*folder.load(), examples, DType::f32);
+  CHECK(FeatureCache::key(*folder.load(), examples, DType::f32) == before);
+  nlohmann::json config = read_json(folder.path() / "config.json");
+  config["hidden_act"] = "relu";
+  write_json(folder.path() / "config.json", config);
+  CHECK(FeatureCache::key(*folder.load(), examples, DType::f32) != before);
 }
 
 TEST_CASE("features are not cached while dropout is on, for fine-tuning, or where no file can be") {

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "engine/autograd.h"
+#include "engine/io/file.h"
 #include "engine/ops.h"
 #include "kernels/base/select.h"
 #include "kernels/cpu/parallel.h"
@@ -125,6 +126,10 @@ FeatureCache::~FeatureCache() = default;
 
 uint64_t FeatureCache::key(Encoder& encoder, const Examples& examples, DType dtype) {
   uint64_t hash = static_cast<uint64_t>(dtype) + 1;
+  for (const auto& file : encoder.companion_files()) {  // the activation, say, is in none of the weights
+    const std::string contents = read_file(file.string());
+    hash = hash_bytes(contents.data(), contents.size(), hash);
+  }
   for (const auto& [name, parameter] : named_parameters(encoder)) {
     hash = hash_bytes(name.data(), name.size(), hash);
     const Tensor host = parameter->to(Device::cpu);

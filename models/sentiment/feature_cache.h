@@ -31,7 +31,7 @@ class FeatureCache {
   Tensor gather(std::span<const int64_t> examples) const;
   bool reused() const { return reused_; }
 
-  // Of the weights, the tokens, the element type and the kernels.
+  // Of the weights, the encoder's other files, the tokens, the element type and the kernels.
   static uint64_t key(Encoder& encoder, const Examples& examples, DType dtype);
 
  private:

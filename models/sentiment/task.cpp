@@ -39,9 +39,11 @@ double cross_entropy_of(double logit, double label) {
   return std::max(logit, 0.0) - logit * label + std::log1p(std::exp(-std::fabs(logit)));
 }
 
-// Loaded weights may stand in a file that is mapped read-only; those that training changes get memory of their own.
+// Loaded weights may stand in a file that is mapped read-only; those that training changes get memory of
+// their own.
 void own_trainable_memory(Module& model) {
-  for (Tensor* parameter : trainable_parameters(model)) *parameter = parameter->clone().set_requires_grad(true);
+  for (Tensor* parameter : trainable_parameters(model))
+    *parameter = parameter->clone().set_requires_grad(true);
 }
 
 }  // namespace
