@@ -48,8 +48,8 @@ constexpr uint64_t attention_key(uint64_t sequence, uint64_t head, uint64_t row)
   return sequence << 44 | head << 32 | row << 16;
 }
 
-// Dropout keeps an element if its number is at least threshold(), and multiplies it by scale(), cast to the element's
-// type. The probability is a double: an fp32 0.1 would be a threshold, and in fp64 a scale, of its own.
+// Dropout keeps an element if its number is at least threshold(), and multiplies it by scale() in its type.
+// The probability is a double: an fp32 0.1 would be a threshold, and in fp64 a scale, of its own.
 struct Dropout {
   double probability = 0;
   RandomKey key;
