@@ -8,41 +8,38 @@
 
 namespace tenon::cpu {
 
-// Relative error below 2e-7; 0 below -87.3, the largest finite scale above 88.7.
-inline float exp(float x) {
-  const float clamped = x < -87.3f ? -87.3f : (x > 88.72f ? 88.72f : x);
-  const float shifted = clamped * 1.44269504f + 12582912.0f;  // adding 1.5 * 2^23 rounds to an integer
+// exp(x) = fraction * 2^power, for x whose power of two is an exponent of fp32.
+struct ExpParts {
+  float fraction;
+  int32_t power;
+};
+
+inline ExpParts exp_parts(float x) {
+  const float shifted = x * 1.44269504f + 12582912.0f;  // adding 1.5 * 2^23 rounds to an integer
   const float n = shifted - 12582912.0f;
-  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.3942639e-3f;
   p = p * r + 8.3664136e-3f;
   p = p * r + 4.16663183e-2f;
   p = p * r + 1.66665401e-1f;
   p = p * r + 0.5f;
-  const float e = (p * r) * r + r + 1.0f;
-  // 2^n in two factors, since n may be 128.
-  const int32_t whole = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(12582912.0f);
-  const int32_t half = whole >> 1;
+  return {(p * r) * r + r + 1.0f, std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(12582912.0f)};
+}
+
+// Relative error below 1.2e-7; 0 below -87.3, the value at 88.72 above it.
+inline float exp(float x) {
+  const auto [fraction, power] = exp_parts(x < -87.3f ? -87.3f : (x > 88.72f ? 88.72f : x));
+  const int32_t half = power >> 1;  // 2^power in two factors, since power may be 128
   const float low = std::bit_cast<float>((half + 127) << 23);
-  const float high = std::bit_cast<float>((whole - half + 127) << 23);
-  const float y = e * low * high;
+  const float high = std::bit_cast<float>((power - half + 127) << 23);
+  const float y = fraction * low * high;
   return x != x ? x : (x < -87.3f ? 0.0f : y);
 }
 
-// Relative error below 2e-7 in [-87, 88]; beyond, the value at the nearer end.
+// Relative error below 1.2e-7 in [-87, 88]; beyond, the value at the nearer end.
 inline float bounded_exp(float x) {
-  const float clamped = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
-  const float shifted = clamped * 1.44269504f + 12582912.0f;  // adding 1.5 * 2^23 rounds to an integer
-  const float n = shifted - 12582912.0f;
-  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.3942639e-3f;
-  p = p * r + 8.3664136e-3f;
-  p = p * r + 4.16663183e-2f;
-  p = p * r + 1.66665401e-1f;
-  p = p * r + 0.5f;
-  const float e = (p * r) * r + r + 1.0f;
-  const int32_t whole = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(12582912.0f);
-  return e * std::bit_cast<float>((whole + 127) << 23);
+  const auto [fraction, power] = exp_parts(x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x));
+  return fraction * std::bit_cast<float>((power + 127) << 23);
 }
 
 // Absolute error below 1.2e-7: 1 - exp(-a R(a)) with a = |x|, which is 1 in fp32 from 3.95 on.
