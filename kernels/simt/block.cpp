@@ -82,7 +82,11 @@ void Block::start(int64_t number) {
   shared_ = poisoned_memory(config_.shared_bytes);
   memory_.begin_block(shared_.get(), config_.shared_bytes);
   std::fill(clocks_.begin(), clocks_.end(), LaneClock{});
-  for (Thread& thread : threads_) prepare_fiber(thread.fiber);
+  for (Thread& thread : threads_) {
+    prepare_fiber(thread.fiber);
+    thread.copies.clear();
+    thread.groups = 0;
+  }
   for (size_t i = 0; i < warps_.size(); ++i) {
     warps_[i].exited = 0;
     warps_[i].sequence = 0;
@@ -108,6 +112,8 @@ void Block::exit_thread() {
     if (exchange->members & lane_bit())
       fault("returned while other lanes of its warp wait for it in ", exchange->operation, " at ",
             exchange->here);
+  if (const size_t left = threads_[current_].copies.size(); left > 0)
+    fault("returned while ", left, " of its asynchronous copies were under way");
   warp().exited |= lane_bit();
   threads_[current_].waits_for = nullptr;
   set_ready(current_ / 32, warp().ready & ~lane_bit());
@@ -261,6 +267,28 @@ void* Block::shared(size_t bytes, Here here) {
     fault("asks for ", bytes, " bytes of shared memory at ", here, ", but the launch declared ",
           config_.shared_bytes);
   return shared_.get();
+}
+
+void Block::check_shared(const void* address, Here here) {
+  const auto offset = static_cast<const std::byte*>(address) - shared_.get();
+  if (offset < 0 || static_cast<size_t>(offset) >= config_.shared_bytes)
+    fault("names an address outside the block's shared memory at ", here);
+}
+
+void Block::start_copy(void* target, const void* data, int bytes) {
+  Copy copy{target, bytes, {}};
+  std::memcpy(copy.words, data, static_cast<size_t>(bytes));
+  threads_[current_].copies.push_back({copy, threads_[current_].groups});
+}
+
+void Block::commit_copies() { ++threads_[current_].groups; }
+
+bool Block::next_copy(int pending, Copy& copy) {
+  Thread& thread = threads_[current_];
+  if (thread.copies.empty() || thread.copies.front().group >= thread.groups - pending) return false;
+  copy = thread.copies.front().copy;
+  thread.copies.pop_front();
+  return true;
 }
 
 void Block::judge(const Access& access) {

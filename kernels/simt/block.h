@@ -2,6 +2,7 @@
 // that has to wait picks the next one and switches to it directly; the OS thread's own stack goes on when all
 // have returned or a fault ended the block.
 #pragma once
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -27,6 +28,10 @@ class Block {
   void exchange(const void* value, size_t bytes, void* values, uint32_t members, const char* operation,
                 Ordering ordering, Here here);
   void* shared(size_t bytes, Here here);
+  void check_shared(const void* address, Here here);
+  void start_copy(void* target, const void* data, int bytes);
+  void commit_copies();
+  bool next_copy(int pending, Copy& copy);
   void judge(const Access& access);
   // Ends the block; nothing on this stack is destroyed, so parts must own no memory.
   template <class... Parts>
@@ -42,11 +47,17 @@ class Block {
   Index3 grid_extent() const { return grid_extent_; }
 
  private:
+  struct GroupedCopy {
+    Copy copy;
+    int64_t group;
+  };
   struct Thread {
     Fiber fiber;
     Index3 index = {};
     const char* waits_for = nullptr;
     Here waits_at;
+    std::deque<GroupedCopy> copies;  // under way, the oldest first
+    int64_t groups = 0;              // closed so far
   };
   struct Exchange {  // a rendezvous of lanes of one warp
     uint32_t members;

@@ -74,6 +74,26 @@ void warp_exchange(const void* value, size_t bytes, void* values, uint32_t membe
   running_block->exchange(value, bytes, values, members, operation, ordering, here);
 }
 
+void start_copy(void* target, const void* data, int bytes) {
+  const HostScope scope;
+  running_block->start_copy(target, data, bytes);
+}
+
+void commit_copies() {
+  const HostScope scope;
+  running_block->commit_copies();
+}
+
+bool next_copy(int pending, Copy& copy) {
+  const HostScope scope;
+  return running_block->next_copy(pending, copy);
+}
+
+void check_shared(const void* address, Here here) {
+  const HostScope scope;
+  running_block->check_shared(address, here);
+}
+
 void kernel_fault(const char* text, Here here) {
   kernel_stack = nullptr;
   running_block->fault(text, ", at ", here);

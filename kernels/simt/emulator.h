@@ -58,6 +58,18 @@ enum class Ordering : uint8_t {
 void warp_exchange(const void* value, size_t bytes, void* values, uint32_t members, const char* operation,
                    Ordering ordering, Here here);
 
+// A copy to shared memory that arrives when its thread waits for it.
+struct Copy {
+  void* target;
+  int bytes;  // 4, 8 or 16
+  uint32_t words[4];
+};
+void start_copy(void* target, const void* data, int bytes);
+void commit_copies();  // closes a group of copies
+// Takes the oldest copy out of this thread's groups but the `pending` newest; false if there is none.
+bool next_copy(int pending, Copy& copy);
+
+void check_shared(const void* address, Here here);            // that it lies in the block's shared memory
 [[noreturn]] void kernel_fault(const char* text, Here here);  // ends the launch with an Error
 
 }  // namespace tenon::simt

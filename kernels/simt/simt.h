@@ -28,7 +28,9 @@
 #define gridDim (::tenon::simt::grid_extent())
 #endif
 
+#include "kernels/simt/async_copy.h"
 #include "kernels/simt/atomic.h"
+#include "kernels/simt/mma.h"
 #include "kernels/simt/vector.h"
 #include "kernels/simt/warp.h"
 

@@ -14,7 +14,23 @@ void count_atomically(const int* x, int n, int* positive, Stream& stream);
 void copy_vectors(const float* x, float* y, int n, Stream& stream);  // n a multiple of 4
 void copy_scalars(const unsigned char* x, unsigned char* y, int n, Stream& stream);
 
+// Tensor cores (tests/simt/tensor_cores.cu); words are those of 32 lanes, one lane after the other.
+void mma_bf16(const uint32_t* a, const uint32_t* b, float* c, Stream& stream);  // 4, 2 and 4 words a lane
+void mma_f16(const uint32_t* a, const uint32_t* b, float* c, Stream& stream);
+void mma_tf32(const uint32_t* a, const uint32_t* b, float* c, Stream& stream);
+void round_to_tf32(const float* x, uint32_t* y, Stream& stream);  // 32 values
+// `count` matrices of 8 x 8, each of whose rows is 16 bytes of x; y takes `count` words a lane.
+void load_8x8(const uint16_t* x, int count, bool transposed, uint32_t* y, Stream& stream);
+// Asynchronous copies of one thread: x in groups of 4 floats, `valid` bytes of the last.
+void copy_groups(const float* x, float* y, int valid, Stream& stream);
+
 // Wrong, in the way that the name says.
+void copy_not_waited_for(const float* x, float* y, Stream& stream);
+void copy_without_barrier(const float* x, float* y, Stream& stream);
+void copy_read_too_early(const float* x, float* y, Stream& stream);  // of y[0], which must be NaN: no error
+void copy_to_misaligned(const float* x, float* y, Stream& stream);
+void matrices_from_global(const uint16_t* x, uint32_t* y, Stream& stream);
+void matrix_row_misaligned(uint32_t* y, Stream& stream);
 void barrier_missing(float* y, Stream& stream);
 void write_after_read_race(float* y, Stream& stream);
 void sync_warp_missing(int* y, Stream& stream);
