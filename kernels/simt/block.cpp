@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "kernels/base/error.h"
+#include "kernels/simt/block_group.h"
 #include "kernels/simt/hooks.h"
-#include "kernels/simt/locate.h"
 
 namespace tenon::simt {
 namespace {
@@ -31,57 +31,24 @@ std::string to_text(Index3 index) { return str("(", index.x, ", ", index.y, ", "
 
 thread_local Block* running_block = nullptr;
 
-Index3 unflatten(int64_t number, const Dim3& extent) {
-  return {static_cast<uint32_t>(number % extent.x), static_cast<uint32_t>(number / extent.x % extent.y),
-          static_cast<uint32_t>(number / (extent.x * extent.y))};
-}
-
-uint64_t next_random(uint64_t& state) {  // splitmix64 (Steele, Lea and Flood, 2014)
-  uint64_t z = state += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
-Block::Block(const LaunchConfig& config, void (*entry)(const void*), const void* arguments)
-    : config_(config),
-      block_extent_(narrow(config.block)),
-      grid_extent_(narrow(config.grid)),
-      entry_(entry),
-      arguments_(arguments),
-      threads_(static_cast<size_t>(config.block.count())),
-      clocks_((threads_.size() + 31) / 32 * 32),
-      warps_(clocks_.size() / 32),
-      schedule_(schedule()) {
+Block::Block(BlockGroup& group, uint32_t rank)
+    : group_(group),
+      rank_(rank),
+      block_extent_(narrow(group.config().block)),
+      grid_extent_(narrow(group.config().grid)),
+      threads_(static_cast<size_t>(group.config().block.count())),
+      warps_((threads_.size() + 31) / 32) {
   for (size_t i = 0; i < threads_.size(); ++i) {
-    place_fiber(threads_[i].fiber, i);
+    place_fiber(threads_[i].fiber, rank * threads_.size() + i);
     threads_[i].fiber.entry = &Block::thread_main;
-    threads_[i].index = unflatten(static_cast<int64_t>(i), config.block);
+    threads_[i].index = unflatten(static_cast<int64_t>(i), group.config().block);
     warps_[i / 32].exists |= 1u << (i % 32);
   }
 }
 
-void Block::run(int64_t number) {
-  start(number);
-  current_ = pick();
-  switch_fiber(host_, threads_[current_].fiber);
-  if (exception_) std::rethrow_exception(exception_);
-  if (deadlock_ || !violation_.text.empty()) throw_fault();
-}
-
-void Block::throw_fault() const {
-  std::string message = "simt: " + (deadlock_ ? describe_waiting() : violation_.text);
-  if (violation_.pc) message += " at " + locate(violation_.pc);
-  if (violation_.with_pc) message += str(", ", violation_.with, " at ", locate(violation_.with_pc));
-  fail(message, "; the kernel was launched at ", config_.where);
-}
-
 void Block::start(int64_t number) {
-  index_ = unflatten(number, config_.grid);
-  random_ = schedule_.seed * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(number);
-  shared_ = poisoned_memory(config_.shared_bytes);
-  memory_.begin_block(shared_.get(), config_.shared_bytes);
-  std::fill(clocks_.begin(), clocks_.end(), LaneClock{});
+  index_ = unflatten(number, group_.config().grid);
+  shared_ = poisoned_memory(group_.config().shared_bytes);
   for (Thread& thread : threads_) {
     prepare_fiber(thread.fiber);
     thread.copies.clear();
@@ -89,21 +56,31 @@ void Block::start(int64_t number) {
   }
   for (size_t i = 0; i < warps_.size(); ++i) {
     warps_[i].exited = 0;
-    warps_[i].sequence = 0;
     set_ready(i, warps_[i].exists);
   }
   live_ = threads_.size();
 }
 
+std::string Block::name() const { return "block " + to_text(index_); }
+
+bool Block::holds(const void* address) const {
+  const auto offset = reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(shared_.get());
+  return offset < group_.config().shared_bytes;
+}
+
+int Block::cluster_extent() const { return static_cast<int>(group_.config().cluster); }
+
 void Block::thread_main() {
   Block& block = *running_block;
+  bool returned = true;
   try {
-    block.entry_(block.arguments_);
+    block.group_.call_kernel();
   } catch (...) {
-    block.exception_ = std::current_exception();
+    block.group_.set_exception(std::current_exception());
+    returned = false;
   }
   kernel_stack = nullptr;
-  if (block.exception_) block.leave();
+  if (!returned) block.group_.leave();
   block.exit_thread();
 }
 
@@ -117,54 +94,37 @@ void Block::exit_thread() {
   warp().exited |= lane_bit();
   threads_[current_].waits_for = nullptr;
   set_ready(current_ / 32, warp().ready & ~lane_bit());
-  if (--live_ == 0) leave();
-  release_complete_barrier();
-  switch_to_next();
+  if (--live_ > 0) {
+    release_complete_barrier();
+  } else {
+    end_if(group_.memory().end_block(rank_));
+  }
+  group_.exit_thread();
 }
 
-void Block::leave() {
-  switch_fiber(threads_[current_].fiber, host_);
-  std::terminate();  // nothing switches back
+void Block::end_if(std::unique_ptr<Violation> violation) {
+  if (!violation) return;
+  Violation found = std::move(*violation);
+  violation.reset();
+  end(std::move(found));
 }
 
-void Block::set_fault(const std::string& what) { violation_.text = str(describe(current_), " ", what); }
-
-std::string Block::describe(size_t thread) const {
-  return str("thread ", to_text(threads_[thread].index), " of block ", to_text(index_));
+void Block::end(Violation violation) {
+  violation.text = str("thread ", to_text(threads_[current_].index), " of ", name(), " ", violation.text);
+  group_.set_fault(std::move(violation));
+  group_.leave();
 }
 
 void Block::set_ready(size_t warp, uint32_t lanes) {
   warps_[warp].ready = lanes;
   const uint32_t bit = 1u << warp;
   ready_warps_ = lanes ? ready_warps_ | bit : ready_warps_ & ~bit;
+  group_.set_ready(rank_, ready_warps_ != 0);
 }
 
-int Block::pick_bit(uint32_t mask) {
-  switch (schedule_.order) {
-    case Order::greedy:
-      return std::countr_zero(mask);
-    case Order::reversed:
-      return 31 - std::countl_zero(mask);
-    case Order::random:
-      break;
-  }
-  const int start = static_cast<int>(next_random(random_) % 32);
-  return (start + std::countr_zero(std::rotr(mask, start))) % 32;
-}
-
-size_t Block::pick() {
-  if (ready_warps_ == 0) {
-    deadlock_ = true;
-    leave();
-  }
-  const int warp = pick_bit(ready_warps_);
-  return static_cast<size_t>(32 * warp + pick_bit(warps_[static_cast<size_t>(warp)].ready));
-}
-
-void Block::switch_to_next() {
-  const size_t previous = current_;
-  current_ = pick();
-  if (current_ != previous) switch_fiber(threads_[previous].fiber, threads_[current_].fiber);
+void Block::pick() {
+  const int warp = group_.pick_bit(ready_warps_);
+  current_ = static_cast<size_t>(32 * warp + group_.pick_bit(warps_[static_cast<size_t>(warp)].ready));
 }
 
 void Block::wait(const char* operation, Here here) {
@@ -173,8 +133,17 @@ void Block::wait(const char* operation, Here here) {
   set_ready(current_ / 32, warp().ready & ~lane_bit());
 }
 
-std::string Block::describe_waiting() const {
-  std::vector<std::pair<std::string, int>> places;
+void Block::wake(uint32_t thread) {
+  threads_[thread].waits_for = nullptr;
+  set_ready(thread / 32, warps_[thread / 32].ready | 1u << (thread % 32));
+}
+
+void Block::wake_all() {
+  for (Thread& thread : threads_) thread.waits_for = nullptr;
+  for (size_t i = 0; i < warps_.size(); ++i) set_ready(i, warps_[i].exists & ~warps_[i].exited);
+}
+
+void Block::list_waiting(std::vector<std::pair<std::string, int>>& places) const {
   for (const Thread& thread : threads_) {
     if (!thread.waits_for) continue;
     const std::string place = str(thread.waits_for, " at ", thread.waits_at);
@@ -186,9 +155,6 @@ std::string Block::describe_waiting() const {
       ++known->second;
     }
   }
-  std::string text = str("deadlock in block ", to_text(index_), ": every thread waits");
-  for (const auto& [place, count] : places) text += str(", ", count, " in ", place);
-  return text;
 }
 
 void Block::barrier(Here here) {
@@ -198,15 +164,14 @@ void Block::barrier(Here here) {
   wait("sync_threads", here);
   ++at_barrier_;
   release_complete_barrier();
-  switch_to_next();
+  group_.switch_to_next();
 }
 
 void Block::release_complete_barrier() {
   if (at_barrier_ == 0 || at_barrier_ < live_) return;
   at_barrier_ = 0;
-  memory_.barrier();
-  for (Thread& thread : threads_) thread.waits_for = nullptr;
-  for (size_t i = 0; i < warps_.size(); ++i) set_ready(i, warps_[i].exists & ~warps_[i].exited);
+  group_.memory().sync_block(rank_);
+  wake_all();
 }
 
 void Block::check_members(uint32_t members, const char* operation, Here here) {
@@ -245,7 +210,8 @@ void Block::complete(Exchange& exchange, Ordering ordering) {
   const size_t number = current_ / 32;
   for (uint32_t rest = exchange.members; rest; rest &= rest - 1)
     threads_[32 * number + static_cast<size_t>(std::countr_zero(rest))].waits_for = nullptr;
-  if (ordering == Ordering::memory) join_clocks(&clocks_[32 * number], exchange.members, ++warp().sequence);
+  if (ordering == Ordering::memory)
+    group_.memory().sync_warp(rank_, static_cast<uint32_t>(number), exchange.members);
   set_ready(number, warp().ready | exchange.members);
 }
 
@@ -257,22 +223,20 @@ void Block::exchange(const void* value, size_t bytes, void* values, uint32_t mem
   exchange.arrived |= lane_bit();
   wait(operation, here);
   if (exchange.arrived == members) complete(exchange, ordering);
-  switch_to_next();
+  group_.switch_to_next();
   if (bytes) std::memcpy(values, exchange.values, 32 * bytes);
   if (--exchange.unread == 0) unused_exchanges_.push_back(&exchange);
 }
 
 void* Block::shared(size_t bytes, Here here) {
-  if (bytes > config_.shared_bytes)
+  if (bytes > group_.config().shared_bytes)
     fault("asks for ", bytes, " bytes of shared memory at ", here, ", but the launch declared ",
-          config_.shared_bytes);
+          group_.config().shared_bytes);
   return shared_.get();
 }
 
 void Block::check_shared(const void* address, Here here) {
-  const auto offset = static_cast<const std::byte*>(address) - shared_.get();
-  if (offset < 0 || static_cast<size_t>(offset) >= config_.shared_bytes)
-    fault("names an address outside the block's shared memory at ", here);
+  if (!holds(address)) fault("names an address outside the block's shared memory at ", here);
 }
 
 void Block::start_copy(void* target, const void* data, int bytes) {
@@ -291,13 +255,18 @@ bool Block::next_copy(int pending, Copy& copy) {
   return true;
 }
 
-void Block::judge(const Access& access) {
-  auto violation = memory_.access(access, static_cast<uint32_t>(current_), clocks_[current_]);
-  if (!violation) return;
-  violation_ = std::move(*violation);
-  violation.reset();
-  set_fault(violation_.text);
-  leave();
+// The same place in the shared memory of another block of the cluster.
+void* Block::in_block(void* own, int rank, Here here) {
+  check_shared(own, here);
+  if (rank < 0 || rank >= cluster_extent())
+    fault("asks for block ", rank, " of a cluster of ", cluster_extent(), " at ", here);
+  group_.memory().show(rank_, static_cast<uint32_t>(rank));
+  return group_.block(static_cast<size_t>(rank)).shared_memory() +
+         (static_cast<std::byte*>(own) - shared_.get());
+}
+
+void Block::judge(const Access& access, const Completion* completion) {
+  end_if(group_.memory().access(access, place(), completion));
 }
 
 }  // namespace tenon::simt

@@ -1,6 +1,6 @@
 // The emulator of CUDA's execution model. The threads of a block are fibers on the calling OS thread; blocks
-// run in turn. The first part is for tests and tools, the second is what kernels/simt/*.h is made of; kernels
-// see neither.
+// run in turn, but those of a cluster or of a cooperative grid run together. The first part is for tests and
+// tools, the second is what kernels/simt/*.h is made of; kernels see neither.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace tenon::simt {
 // Which thread runs next. A fault that hides under one order shows under another, so tests run every case
 // under all.
 enum class Order : uint8_t {
-  greedy,    // lowest warp and lane first, as far as it can go
-  reversed,  // the same from the highest, last block first
+  greedy,    // lowest block, warp and lane first, as far as it can go
+  reversed,  // the same from the highest
   random,    // seeded, drawn anew at every switch; blocks permuted
 };
 struct Schedule {
@@ -35,6 +35,12 @@ int thread_number();  // linear, in the block
 Index3 block_index();
 Index3 block_extent();
 Index3 grid_extent();
+int cluster_rank();
+int cluster_extent();
+
+// What most_cooperative_blocks and most_clusters answer.
+inline constexpr int64_t most_blocks_together = 16;
+inline constexpr int64_t most_clusters_together = 4;
 
 // Runs entry(arguments) once for each thread of the grid. Throws Error at the first fault of a kernel.
 void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void* arguments);
@@ -45,6 +51,16 @@ void enter_kernel();
 // The block's shared memory, checked to hold that much.
 void* shared_memory(size_t bytes, Here here);
 void block_barrier(Here here);
+void grid_barrier(Here here);
+void cluster_barrier(Here here);
+void* in_block(void* own_shared, int rank, Here here);
+
+// A ClusterBarrier in shared memory, by its address.
+void init_barrier(void* barrier, int arrivals, Here here);
+void fence_barrier_init();
+void arrive_at(void* barrier, int64_t expected_bytes, Here here);
+void wait_at(void* barrier, int parity, Here here);
+void store_async(void* target, const void* value, size_t bytes, void* barrier, Here here);
 
 inline constexpr size_t max_exchange_bytes = 64;
 enum class Ordering : uint8_t {

@@ -20,6 +20,11 @@ void check_launch(const LaunchConfig& config) {
         " threads is not one of 1 to 1024, launched at ", config.where);
   check(config.shared_bytes <= 227 * 1024, config.shared_bytes,
         " bytes of shared memory are more than the 227 KB of a block, launched at ", config.where);
+  check(config.cluster >= 1 && config.cluster <= 8 && grid.x % config.cluster == 0, "a cluster of ",
+        config.cluster, " blocks is not one of 1 to 8 that divides the grid's ", grid.x,
+        " blocks along x, launched at ", config.where);
+  check(config.cluster == 1 || !config.cooperative,
+        "a launch is cooperative or has clusters, not both, launched at ", config.where);
 }
 
 }  // namespace tenon

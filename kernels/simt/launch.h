@@ -31,9 +31,11 @@ struct Dim3 {
 };
 
 struct LaunchConfig {
-  Dim3 grid = 1;            // blocks; an empty grid runs nothing
-  Dim3 block = 1;           // threads, at most 1024
-  size_t shared_bytes = 0;  // of each block, at most 227 KB; shared<T>() needs sizeof(T)
+  Dim3 grid = 1;             // blocks; an empty grid runs nothing
+  Dim3 block = 1;            // threads, at most 1024
+  size_t shared_bytes = 0;   // of each block, at most 227 KB; shared<T>() needs sizeof(T)
+  int64_t cluster = 1;       // blocks along x, at most 8, that run together as in cluster.h; divides grid.x
+  bool cooperative = false;  // all blocks run together, and sync_grid() is theirs (grid.h)
   Here where = Here::current();
 };
 

@@ -41,6 +41,13 @@ std::string ask_addr2line(const char* module, uintptr_t offset) {
   return found;
 }
 
+// Some versions of addr2line give lines of a device source to the generated file that includes it.
+std::string without_generated(const std::string& line) {
+  const size_t suffix = line.find(".cu.cpp:"), folder = line.find("/simt/");
+  if (suffix == line.npos || folder == line.npos) return line;
+  return line.substr(folder + 6, suffix + 3 - folder - 6) + line.substr(suffix + 7);
+}
+
 }  // namespace
 
 std::string locate(const void* return_address) {
@@ -50,7 +57,7 @@ std::string locate(const void* return_address) {
   const auto base = reinterpret_cast<uintptr_t>(info.dli_fbase);
   const bool relocated = static_cast<const ElfW(Ehdr)*>(info.dli_fbase)->e_type == ET_DYN;
   const uintptr_t offset = relocated ? address - base : address;
-  const std::string line = ask_addr2line(info.dli_fname, offset);
+  const std::string line = without_generated(ask_addr2line(info.dli_fname, offset));
   return line.empty() ? str(info.dli_fname, "+", hexadecimal(offset)) : line;
 }
 

@@ -54,35 +54,34 @@ std::unique_ptr<Violation> violation(const Access& access, const Parts&... parts
 
 }  // namespace
 
-void join_clocks(LaneClock* warp, uint32_t members, uint32_t sequence) {
-  std::array<uint32_t, 32> joined = {};
-  for (uint32_t rest = members; rest; rest &= rest - 1) {
-    const auto& known = warp[std::countr_zero(rest)].known;
-    for (size_t i = 0; i < joined.size(); ++i) joined[i] = std::max(joined[i], known[i]);
-  }
-  for (uint32_t rest = members; rest; rest &= rest - 1) joined[std::countr_zero(rest)] = sequence;
-  for (uint32_t rest = members; rest; rest &= rest - 1) warp[std::countr_zero(rest)] = {sequence, joined};
+void MemoryCheck::begin_group(const std::vector<const void*>& shared, size_t shared_bytes,
+                              size_t threads_per_block) {
+  clocks_.begin_group(shared.size(), threads_per_block);
+  sets_.clear();
+  shared_.clear();
+  for (const void* begin : shared)
+    shared_.push_back(make_region(reinterpret_cast<uintptr_t>(begin), shared_bytes, Space::shared,
+                                  static_cast<uint32_t>(shared_.size())));
+  visible_.assign(shared.size(), 0);
+  recent_ = shared_[0].get();
 }
 
-void MemoryCheck::begin_block(const void* shared, size_t shared_bytes) {
-  if (regions_.empty()) regions_.emplace_back();
-  regions_[0] = make_region(reinterpret_cast<uintptr_t>(shared), shared_bytes, Space::shared);
-  recent_ = regions_[0].get();
-  barrier();
-  block_epoch_ = epoch_;
+void MemoryCheck::sync_block(uint32_t block) {
+  clocks_.sync_block(block);
+  if (shared_.size() == 1) sets_.clear();
 }
 
-void MemoryCheck::barrier() {
-  ++epoch_;
-  lane_labels_.clear();
+void MemoryCheck::sync_group() {
+  clocks_.sync_group();
+  sets_.clear();
 }
 
-std::unique_ptr<Violation> MemoryCheck::access(const Access& access, uint32_t thread,
-                                               const LaneClock& clock) {
+std::unique_ptr<Violation> MemoryCheck::access(const Access& access, Place place,
+                                               const Completion* completion) {
   Region* region = recent_;
-  if (access.address - region->begin >= region->bytes) region = find_region(access.address);
+  if (access.address - region->begin >= region->bytes) region = find_region(access.address, place.block);
   if (!region || access.bytes > region->bytes - (access.address - region->begin))
-    return outside(access, region);
+    return outside(access, region, place.block);
   recent_ = region;
   if (access.aligned && access.address % access.bytes != 0)
     return violation(access, "at an address that is no multiple of that");
@@ -90,26 +89,74 @@ std::unique_ptr<Violation> MemoryCheck::access(const Access& access, uint32_t th
     if (access.kind == AccessKind::read) return nullptr;
     return violation(access, "of a static variable of the host");
   }
+  if (region->space == Space::shared && region->block != place.block)
+    if (auto found = visit(*region, access, place.block)) return found;
   const int shift = std::min(std::countr_zero(access.address | access.bytes),
                              max_granule_shift);  // the largest common granule
+  const Self self = clocks_.self(place);
+  Visitor visitor{access,
+                  self,
+                  {access.pc, self.epoch, self.lane.label, static_cast<uint16_t>(place.thread),
+                   static_cast<uint16_t>(place.block), 0}};
+  if (access.kind == AccessKind::atomic) visitor.stamp.flags = Stamp::atomic;
+  if (completion) {
+    visitor.stamp.flags = Stamp::asynchronous;
+    visitor.stamp.thread = completion->barrier;
+    visitor.stamp.label = completion->phase;
+  }
   for (size_t done = 0; done < access.bytes; done += size_t{1} << shift)
-    if (auto found = touch(*region, access.address + done, shift, access, {thread, clock})) return found;
+    if (auto found = touch(*region, access.address + done, shift, visitor)) return found;
   return nullptr;
 }
 
-const char* MemoryCheck::name(Space space) { return space == Space::shared ? "shared memory" : "a buffer"; }
+// Everything that others did to the shared memory must have happened before its end.
+std::unique_ptr<Violation> MemoryCheck::end_block(uint32_t block) {
+  Region& region = *shared_[block];
+  region.ended = true;
+  if (!region.visited) return nullptr;
+  clocks_.sync_block(block);
+  const Self self = clocks_.self({block, 0});
+  for (const Page& page : region.pages) {
+    if (!page.cells) continue;
+    for (size_t i = 0; i < page_bytes >> page.shift; ++i)
+      for (const Stamp* set : {&page.cells[i].write, &page.cells[i].read}) {
+        if (sets_.ordered(*set, self)) continue;
+        const uintptr_t address = (region.begin & ~(page_bytes - 1)) +
+                                  (static_cast<size_t>(&page - region.pages.data()) << page_shift) +
+                                  (i << page.shift);
+        const auto offset = static_cast<int64_t>(address - region.begin);
+        return std::make_unique<Violation>(Violation{
+            "returned, which ends its block, while nothing says that another block had done with the "
+            "block's shared memory",
+            nullptr, str("accessed at offset ", offset), set->pc});
+      }
+  }
+  return nullptr;
+}
 
-std::unique_ptr<MemoryCheck::Region> MemoryCheck::make_region(uintptr_t begin, size_t bytes, Space space) {
-  auto region = std::make_unique<Region>(Region{begin, bytes, space, {}});
+std::string MemoryCheck::name(const Region& region) {
+  return region.space == Space::shared ? "shared memory" : "a buffer";
+}
+
+std::unique_ptr<MemoryCheck::Region> MemoryCheck::make_region(uintptr_t begin, size_t bytes, Space space,
+                                                              uint32_t block) {
+  auto region = std::make_unique<Region>();
+  region->begin = begin;
+  region->bytes = bytes;
+  region->space = space;
+  region->block = block;
   // Pages are counted from a multiple of their size, so that their granules are aligned.
   const size_t pages = ((begin + bytes + page_bytes - 1) >> page_shift) - (begin >> page_shift);
   if (space != Space::constant) region->pages.resize(pages);
   return region;
 }
 
-MemoryCheck::Region* MemoryCheck::find_region(uintptr_t address) {
-  for (auto& region : regions_)
-    if (address - region->begin < region->bytes) return region.get();
+MemoryCheck::Region* MemoryCheck::find_region(uintptr_t address, uint32_t block) {
+  const auto holds = [address](const auto& region) { return address - region->begin < region->bytes; };
+  if (holds(shared_[block])) return shared_[block].get();
+  for (const auto* regions : {&regions_, &shared_})
+    if (const auto found = std::find_if(regions->begin(), regions->end(), holds); found != regions->end())
+      return found->get();
   if (const auto block = find_block(Device::simt, reinterpret_cast<const void*>(address)))
     regions_.push_back(make_region(reinterpret_cast<uintptr_t>(block->first), block->second, Space::global));
   else if (const Segment segment = find_segment(address); segment.bytes)
@@ -120,117 +167,100 @@ MemoryCheck::Region* MemoryCheck::find_region(uintptr_t address) {
 }
 
 // Names the nearest region, so that an index which is off by one reads as such.
-std::unique_ptr<Violation> MemoryCheck::outside(const Access& access, const Region* region) const {
+std::unique_ptr<Violation> MemoryCheck::outside(const Access& access, const Region* region,
+                                                uint32_t block) const {
   std::string where = "outside every buffer of the device";
   uintptr_t nearest = 4096;  // bytes; what lies farther off says nothing
-  for (const auto& candidate : regions_) {
-    if (candidate->space == Space::constant) continue;
+  std::vector<const Region*> candidates{shared_[block].get()};
+  for (const auto& other : regions_)
+    if (other->space == Space::global) candidates.push_back(other.get());
+  for (const Region* candidate : candidates) {
     const uintptr_t end = candidate->begin + candidate->bytes;
-    const uintptr_t distance = candidate.get() == region           ? 0
+    const uintptr_t distance = candidate == region                 ? 0
                                : access.address < candidate->begin ? candidate->begin - access.address
                                                                    : access.address - end;
     if (distance >= nearest) continue;
     nearest = distance;
     const auto offset = static_cast<int64_t>(access.address - candidate->begin);
-    where = str("at offset ", offset, " of ", name(candidate->space), " of ", candidate->bytes, " bytes");
+    where = str("at offset ", offset, " of ", name(*candidate), " of ", candidate->bytes, " bytes");
   }
   return violation(access, "out of bounds, ", where);
 }
 
-std::unique_ptr<Violation> MemoryCheck::race(const Access& access, const Region& region, const Stamp& other,
+// An access to the shared memory of another block.
+std::unique_ptr<Violation> MemoryCheck::visit(Region& region, const Access& access, uint32_t block) {
+  region.visited = true;
+  if (!(visible_[block] >> region.block & 1))
+    return violation(access, "of the shared memory of another block, which only in_block() makes visible");
+  if (region.ended) return violation(access, "of the shared memory of another block, which has returned");
+  return nullptr;
+}
+
+std::unique_ptr<Violation> MemoryCheck::race(const Visitor& visitor, const Region& region, const Stamp& other,
                                              AccessKind kind) const {
-  const auto offset = static_cast<int64_t>(access.address - region.begin);
-  const bool same_block = other.epoch >= block_epoch_ && !(other.flags & many_blocks);
-  auto found = violation(access, "at offset ", offset, " of ", name(region.space), " in a race");
-  const std::string who =
-      other.flags & (many_lanes | many_warps | many_blocks) ? "another thread" : str("thread ", other.thread);
-  found->with =
-      str("with ", who, " of ", same_block ? "the same" : "another", " block that ", verb(kind), " them");
+  const auto offset = static_cast<int64_t>(visitor.access.address - region.begin);
+  auto found = violation(visitor.access, "at offset ", offset, " of ", name(region), " in a race");
   found->with_pc = other.pc;
+  if (other.flags & Stamp::asynchronous) {
+    found->with = "with a store_async that may still be under way";
+    return found;
+  }
+  const bool many_blocks = other.flags & (Stamp::many_blocks | Stamp::other_groups);
+  const bool same_block = other.epoch >= clocks_.group_epoch() && other.block == visitor.self.at.block;
+  const bool single = !(other.flags & (Stamp::listed | Stamp::many_warps)) && !many_blocks;
+  found->with = str("with ", single ? str("thread ", other.thread) : "another thread", " of ",
+                    same_block && !many_blocks ? "the same" : "another", " block that ", verb(kind), " them");
   return found;
 }
 
 std::unique_ptr<Violation> MemoryCheck::touch(Region& region, uintptr_t address, int shift,
-                                              const Access& access, Self self) {
+                                              const Visitor& visitor) {
   Page& page = region.pages[(address >> page_shift) - (region.begin >> page_shift)];
   if (!page.cells || shift < page.shift) refine(page, shift);
   const size_t first = (address & (page_bytes - 1)) >> page.shift;
   const size_t count = size_t{1} << (shift - page.shift);
   for (size_t i = first; i < first + count; ++i)
-    if (auto found = touch_cell(page.cells[i], region, access, self)) return found;
+    if (auto found = touch_cell(page.cells[i], region, visitor)) return found;
   return nullptr;
 }
 
 void MemoryCheck::refine(Page& page, int shift) {
   auto cells = std::make_unique<Cell[]>(page_bytes >> shift);
-  if (page.cells)
-    for (size_t i = 0; i < page_bytes >> shift; ++i) cells[i] = page.cells[i >> (page.shift - shift)];
+  if (page.cells) {
+    const int pieces = page.shift - shift;
+    for (size_t i = 0; i < page_bytes >> shift; ++i) {
+      const Cell& whole = page.cells[i >> pieces];
+      const bool first = i % (size_t{1} << pieces) == 0;  // takes over what the whole cell had
+      cells[i] = first ? whole : Cell{sets_.copy(whole.write), sets_.copy(whole.read)};
+    }
+  }
   page.cells = std::move(cells);
   page.shift = shift;
 }
 
-std::unique_ptr<Violation> MemoryCheck::touch_cell(Cell& cell, const Region& region, const Access& access,
-                                                   Self self) {
+std::unique_ptr<Violation> MemoryCheck::touch_cell(Cell& cell, const Region& region, const Visitor& visitor) {
+  const auto& [access, self, now] = visitor;
   const bool is_atomic = access.kind == AccessKind::atomic;
   if (region.space == Space::shared && access.kind != AccessKind::write && cell.write.epoch == 0)
     return violation(access, "at offset ", access.address - region.begin,
                      " of shared memory that nobody wrote");
-  const bool both_atomic = is_atomic && (cell.write.flags & atomic);
-  if (!both_atomic && !ordered(cell.write, self))
-    return race(access, region, cell.write,
-                cell.write.flags & atomic ? AccessKind::atomic : AccessKind::write);
-  Stamp now{access.pc, epoch_, self.clock.label, static_cast<uint16_t>(self.thread),
-            is_atomic ? uint16_t{atomic} : uint16_t{0}};
+  const bool both_atomic = is_atomic && (cell.write.flags & Stamp::atomic);
+  if (!both_atomic && !sets_.ordered(cell.write, self))
+    return race(visitor, region, cell.write,
+                cell.write.flags & Stamp::atomic ? AccessKind::atomic : AccessKind::write);
   if (access.kind == AccessKind::read) {
-    add(cell.read, now, self);
+    sets_.add(cell.read, now, self);
     return nullptr;
   }
-  if (!ordered(cell.read, self)) return race(access, region, cell.read, AccessKind::read);
+  if (!sets_.ordered(cell.read, self)) return race(visitor, region, cell.read, AccessKind::read);
+  if (access.traceless) return nullptr;
   if (both_atomic) {
-    add(cell.write, now, self);
+    sets_.add(cell.write, now, self);
   } else {
-    cell.write = now;
+    sets_.replace(cell.write, now);
   }
-  cell.read = {};
+  sets_.replace(cell.read, {});
   return nullptr;
-}
-
-// Whether everything in the set happened before what `self` does now.
-bool MemoryCheck::ordered(const Stamp& set, Self self) const {
-  if (set.epoch == 0) return true;
-  if (set.epoch < block_epoch_ || set.flags & many_blocks) return false;
-  if (set.epoch < epoch_) return true;
-  if (set.flags & many_warps || set.thread / 32 != self.thread / 32) return false;
-  const uint32_t own_lane = self.thread % 32;
-  if (!(set.flags & many_lanes))
-    return set.thread == self.thread || set.label < self.clock.known[set.thread % 32];
-  const auto& labels = lane_labels_[set.label];
-  for (uint32_t lane = 0; lane < 32; ++lane)
-    if (lane != own_lane && labels[lane] > self.clock.known[lane]) return false;
-  return true;
-}
-
-void MemoryCheck::add(Stamp& set, Stamp now, Self self) {
-  if (set.epoch < epoch_) {
-    const bool other_block = set.epoch != 0 && set.epoch < block_epoch_;
-    now.flags |= (set.flags & many_blocks) | (other_block ? many_blocks : 0);
-    set = now;
-  } else if (set.flags & many_warps) {
-    return;
-  } else if (set.thread / 32 != now.thread / 32) {
-    set.flags |= many_warps;
-  } else if (set.flags & many_lanes) {
-    lane_labels_[set.label][now.thread % 32] = now.label + 1;
-  } else if (set.thread == now.thread || set.label < self.clock.known[set.thread % 32]) {
-    now.flags |= set.flags & many_blocks;
-    set = now;
-  } else {
-    auto& labels = lane_labels_.emplace_back();
-    labels[set.thread % 32] = set.label + 1;
-    labels[now.thread % 32] = now.label + 1;
-    set.label = static_cast<uint32_t>(lane_labels_.size() - 1);
-    set.flags |= many_lanes;
-  }
 }
 
 }  // namespace tenon::simt

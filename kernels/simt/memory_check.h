@@ -1,26 +1,16 @@
-// Judges every memory access of a running kernel: is the address inside a live buffer, is it aligned, was
-// shared memory written before it is read, and does the access race with another. Races are found by
-// happens-before, as in FastTrack (Flanagan and Freund, 2009), with its vector clocks cut down to what CUDA
-// offers: block barriers count epochs, a warp rendezvous joins the clocks of its lanes, and blocks of a
-// launch are never ordered.
+// Judges every memory access of a running kernel: is the address inside a live buffer or the block's shared
+// memory, is it aligned, was shared memory written before it is read, and does the access race with another.
 #pragma once
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-namespace tenon::simt {
+#include "kernels/simt/access_sets.h"
+#include "kernels/simt/clocks.h"
 
-// What a thread knows of the other lanes of its warp. A lane's label is the number of its last sync_warp;
-// accesses of lane l with a label below known[l] happened before.
-struct LaneClock {
-  uint32_t label = 0;
-  std::array<uint32_t, 32> known = {};
-};
-// The members' rendezvous number `sequence` (counted from 1 in each warp).
-void join_clocks(LaneClock* warp, uint32_t members, uint32_t sequence);
+namespace tenon::simt {
 
 enum class AccessKind : uint8_t { read, write, atomic };
 
@@ -28,8 +18,15 @@ struct Access {
   uintptr_t address;
   size_t bytes;
   AccessKind kind;
-  bool aligned;    // its type promises an address that is a multiple of its size
-  const void* pc;  // return address
+  bool aligned;            // its type promises an address that is a multiple of its size
+  const void* pc;          // return address
+  bool traceless = false;  // judged, but nothing later is judged against it
+};
+
+// Where a store_async counts.
+struct Completion {
+  uint16_t barrier;  // its number
+  uint32_t phase;
 };
 
 // What is wrong with an access, and where; then the other side of a race, if it is one.
@@ -42,21 +39,24 @@ struct Violation {
 
 class MemoryCheck {
  public:
-  void begin_block(const void* shared, size_t shared_bytes);
-  void barrier();
-  // Null where the access by `thread` of the current block is right.
-  std::unique_ptr<Violation> access(const Access& access, uint32_t thread, const LaneClock& clock);
+  // Blocks that run together, each with as many bytes of shared memory.
+  void begin_group(const std::vector<const void*>& shared, size_t shared_bytes, size_t threads_per_block);
+
+  void sync_warp(uint32_t block, uint32_t warp, uint32_t members) { clocks_.sync_warp(block, warp, members); }
+  void sync_block(uint32_t block);
+  void sync_group();
+  Clocks& clocks() { return clocks_; }
+
+  // From here on `block` may access the shared memory of `other`.
+  void show(uint32_t block, uint32_t other) { visible_[block] |= 1u << other; }
+  // Null where the access is right. With a completion it is a store_async, which nothing but a wait for that
+  // phase orders before what follows.
+  std::unique_ptr<Violation> access(const Access& access, Place place,
+                                    const Completion* completion = nullptr);
+  // The block's last thread returned: null if nobody else may still access its shared memory.
+  std::unique_ptr<Violation> end_block(uint32_t block);
 
  private:
-  enum Flag : uint16_t { many_lanes = 1, many_warps = 2, many_blocks = 4, atomic = 8 };
-  // A set of accesses to one granule: exactly one, unless a flag says more. epoch 0: none.
-  struct Stamp {
-    const void* pc;
-    uint32_t epoch;
-    uint32_t label;  // with many_lanes: index into lane_labels_
-    uint16_t thread;
-    uint16_t flags;
-  };
   struct Cell {
     Stamp write;
     Stamp read;
@@ -71,31 +71,34 @@ class MemoryCheck {
     uintptr_t begin;
     size_t bytes;
     Space space;
+    uint32_t block = 0;    // of shared memory
+    bool visited = false;  // by other blocks
+    bool ended = false;    // with its block
     std::vector<Page> pages;
   };
-  struct Self {
-    uint32_t thread;
-    const LaneClock& clock;
+  struct Visitor {  // an access of a thread, piece by piece
+    const Access& access;
+    const Self& self;
+    Stamp stamp;
   };
 
-  static const char* name(Space space);
-  static std::unique_ptr<Region> make_region(uintptr_t begin, size_t bytes, Space space);
-  Region* find_region(uintptr_t address);
-  std::unique_ptr<Violation> outside(const Access& access, const Region* region) const;
-  std::unique_ptr<Violation> race(const Access& access, const Region& region, const Stamp& other,
+  static std::string name(const Region& region);
+  static std::unique_ptr<Region> make_region(uintptr_t begin, size_t bytes, Space space, uint32_t block = 0);
+  Region* find_region(uintptr_t address, uint32_t block);
+  std::unique_ptr<Violation> outside(const Access& access, const Region* region, uint32_t block) const;
+  std::unique_ptr<Violation> visit(Region& region, const Access& access, uint32_t block);
+  std::unique_ptr<Violation> race(const Visitor& visitor, const Region& region, const Stamp& other,
                                   AccessKind kind) const;
-  std::unique_ptr<Violation> touch(Region& region, uintptr_t address, int shift, const Access& access,
-                                   Self self);
-  std::unique_ptr<Violation> touch_cell(Cell& cell, const Region& region, const Access& access, Self self);
-  static void refine(Page& page, int shift);
-  bool ordered(const Stamp& set, Self self) const;
-  void add(Stamp& set, Stamp now, Self self);
+  std::unique_ptr<Violation> touch(Region& region, uintptr_t address, int shift, const Visitor& visitor);
+  std::unique_ptr<Violation> touch_cell(Cell& cell, const Region& region, const Visitor& visitor);
+  void refine(Page& page, int shift);
 
-  std::vector<std::unique_ptr<Region>> regions_;  // a handful; [0] is shared memory
+  Clocks clocks_;
+  AccessSets sets_{clocks_};
+  std::vector<std::unique_ptr<Region>> shared_;   // [block]
+  std::vector<std::unique_ptr<Region>> regions_;  // all others: a handful
+  std::vector<uint32_t> visible_;                 // [block]: a mask of others
   Region* recent_ = nullptr;
-  uint32_t epoch_ = 0;                                 // barriers and blocks begun in this launch
-  uint32_t block_epoch_ = 0;                           // the first of this block
-  std::vector<std::array<uint32_t, 32>> lane_labels_;  // label + 1 of each lane in a set; 0: not in it
 };
 
 }  // namespace tenon::simt

@@ -10,10 +10,8 @@
 #include "kernels/simt/launch.h"
 
 #ifdef __CUDACC__
-#include <cuda_runtime.h>
-
-#include <cstdlib>
 #define TENON_SIMT_BUILD cuda_build
+#include "kernels/simt/cuda_launch.h"
 #else
 #include "kernels/simt/emulator.h"
 #define TENON_SIMT_BUILD simt_build
@@ -30,6 +28,8 @@
 
 #include "kernels/simt/async_copy.h"
 #include "kernels/simt/atomic.h"
+#include "kernels/simt/cluster.h"
+#include "kernels/simt/grid.h"
 #include "kernels/simt/mma.h"
 #include "kernels/simt/vector.h"
 #include "kernels/simt/warp.h"
@@ -40,39 +40,6 @@ inline namespace TENON_SIMT_BUILD {
 #ifdef __CUDACC__
 
 inline constexpr Device kernel_device = Device::cuda;
-
-inline void check_cuda_launch(cudaError_t status, const LaunchConfig& config) {
-  check(status == cudaSuccess, "CUDA: ", cudaGetErrorString(status), ", at the kernel launched at ",
-        config.where);
-}
-
-inline bool synchronises_launches() {
-  static const char* const value = std::getenv("TENON_SYNC");
-  return value && value[0] == '1';
-}
-
-// Launches kernel(args...) on the stream. Throws Error where the launch is refused. With TENON_SYNC=1 in the
-// environment it waits for the kernel, so that a fault of its own is reported here.
-template <class... Params, class... Args>
-void launch(Stream& stream, const LaunchConfig& config, void (*kernel)(Params...), Args&&... args) {
-  check_launch(config);
-  if (config.grid.count() == 0) return;
-  const auto extent = [](const Dim3& dim) {
-    return dim3(static_cast<unsigned>(dim.x), static_cast<unsigned>(dim.y), static_cast<unsigned>(dim.z));
-  };
-  if (config.shared_bytes > 48 * 1024)
-    check_cuda_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                           static_cast<int>(config.shared_bytes)),
-                      config);
-  cudaLaunchConfig_t cuda_config = {};
-  cuda_config.gridDim = extent(config.grid);
-  cuda_config.blockDim = extent(config.block);
-  cuda_config.dynamicSmemBytes = config.shared_bytes;
-  cuda_config.stream = static_cast<cudaStream_t>(stream.handle());
-  check_cuda_launch(cudaLaunchKernelEx(&cuda_config, kernel, std::forward<Args>(args)...), config);
-  check_cuda_launch(cudaGetLastError(), config);
-  if (synchronises_launches()) check_cuda_launch(cudaStreamSynchronize(cuda_config.stream), config);
-}
 
 #else
 
