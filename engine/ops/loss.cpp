@@ -10,17 +10,16 @@ Tensor loss(std::string_view name, const Tensor& logits, const Tensor& labels) {
   check(labels.size() == logits.size(0), name, ": ", logits.size(0), " logits came with ", labels.size(),
         " labels");
   Tensor value({1}, logits.dtype(), logits.device());
-  run<Forward>({.logits = logits.view(), .labels = labels.view(), .loss = value.view()}, stream_of(logits));
-  return record(name, value, {logits},
-                [logits = logits.detach(), labels](const Tensor& dloss) -> std::vector<Tensor> {
-                  Tensor dlogits = empty_like(logits);
-                  run<Backward>({.dloss = dloss.view(),
-                                 .logits = logits.view(),
-                                 .labels = labels.view(),
-                                 .dlogits = dlogits.view()},
-                                stream_of(logits));
-                  return {dlogits};
-                });
+  const Tensor slopes = needs_grad({logits}) ? empty_like(logits) : Tensor();
+  run<Forward>(
+      {.logits = logits.view(), .labels = labels.view(), .loss = value.view(), .slopes = slopes.view()},
+      stream_of(logits));
+  return record(name, value, {logits}, [slopes](const Tensor& dloss) -> std::vector<Tensor> {
+    Tensor dlogits = empty_like(slopes);
+    run<Backward>({.dloss = dloss.view(), .slopes = slopes.view(), .dlogits = dlogits.view()},
+                  stream_of(slopes));
+    return {dlogits};
+  });
 }
 
 }  // namespace

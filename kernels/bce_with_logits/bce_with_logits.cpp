@@ -2,12 +2,10 @@
 // A batch has a few hundred logits: there is nothing to speed up.
 #include "kernels/bce_with_logits/bce_with_logits.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
 #include "kernels/base/registry.h"
+#include "kernels/bce_with_logits/formula.h"
 
 namespace tenon {
 namespace {
@@ -18,8 +16,9 @@ void forward(const BceWithLogits::Args& a) {
   const int64_t size = a.logits.size();
   Sum sum = 0;
   for (int64_t i = 0; i < size; ++i) {
-    const Sum z = Sum(a.logits.as<T>()[i]);
-    sum += std::max(z, Sum(0)) - z * Sum(a.labels.as<T>()[i]) + std::log1p(std::exp(-std::abs(z)));
+    const auto term = bce_with_logits::term(Sum(a.logits.as<T>()[i]), Sum(a.labels.as<T>()[i]));
+    sum += term.loss;
+    if (a.slopes.defined()) a.slopes.as<T>()[i] = T(term.slope / Sum(size));
   }
   *a.loss.as<T>() = T(sum / Sum(size));
 }
@@ -27,13 +26,8 @@ void forward(const BceWithLogits::Args& a) {
 template <class T>
 void backward(const BceWithLogitsBackward::Args& a) {
   using Sum = accumulator<T>;
-  const int64_t size = a.logits.size();
-  const Sum factor = Sum(*a.dloss.as<T>()) / Sum(size);
-  for (int64_t i = 0; i < size; ++i) {
-    const Sum z = Sum(a.logits.as<T>()[i]), e = std::exp(-std::abs(z));
-    const Sum sigmoid = (z >= 0 ? Sum(1) : e) / (Sum(1) + e);
-    a.dlogits.as<T>()[i] = T(factor * (sigmoid - Sum(a.labels.as<T>()[i])));
-  }
+  for (int64_t i = 0; i < a.slopes.size(); ++i)
+    a.dlogits.as<T>()[i] = T(Sum(*a.dloss.as<T>()) * Sum(a.slopes.as<T>()[i]));
 }
 
 const std::vector<DType> plain_types{DType::f64, DType::f32, DType::bf16};
@@ -49,46 +43,46 @@ const Register<BceWithLogitsBackward> plain_backward{
      .device = Device::cpu,
      .dtypes = plain_types,
      .run = [](const BceWithLogitsBackward::Args& a, Stream&) {
-       dispatch<double, float, bf16>(a.logits.dtype, [&]<class T>() { backward<T>(a); });
+       dispatch<double, float, bf16>(a.slopes.dtype, [&]<class T>() { backward<T>(a); });
      }}};
 
-template <class Args>
-void fill(Args& a, bool extreme) {
-  cases::put(a.labels, {1, 0, 0, 1, 1, 0.25});
-  if (extreme) cases::put(a.logits, {1e4, -1e4, 1e4, -1e4, 90, -90, 0, 1e-6});
-}
-
-template <class Args, class Make>
-std::vector<Case<Args>> make_cases(const Make& make) {
-  std::vector<Case<Args>> cases;
-  for (int64_t size : {1, 33, 128, 1023})
-    cases.push_back({str(size), make(size), false, [](Args& a) { fill(a, false); }});
-  cases.push_back({"extreme", make(24), false, [](Args& a) { fill(a, true); }});
-  return cases;
-}
+void fill(BceWithLogits::Args& a) { cases::put(a.labels, {1, 0, 0, 1, 1, 0.25}); }
 
 }  // namespace
 
 std::vector<Case<BceWithLogits::Args>> BceWithLogits::cases(DType dtype) {
-  return make_cases<Args>([=](int64_t size) {
+  const auto make = [=](int64_t size) {
     const TensorView z(nullptr, dtype, {size});
-    return Args{z, z, {nullptr, dtype, {1}}};
-  });
+    return Args{.logits = z, .labels = z, .loss = {nullptr, dtype, {1}}, .slopes = z};
+  };
+  std::vector<Case<Args>> cases;
+  for (int64_t size : {1, 33, 128, 1023, 4100}) cases.push_back({str(size), make(size), false, fill});
+  cases.push_back({"extreme", make(24), false, [](Args& a) {
+                     fill(a);
+                     cases::put(a.logits, {1e4, -1e4, 1e4, -1e4, 90, -90, 0, 1e-6});
+                   }});
+  Args inference = make(33);
+  inference.slopes = {};
+  cases.push_back({"inference", inference, false, fill});
+  return cases;
 }
 
 std::vector<Case<BceWithLogitsBackward::Args>> BceWithLogitsBackward::cases(DType dtype) {
-  return make_cases<Args>([=](int64_t size) {
+  std::vector<Case<Args>> cases;
+  for (int64_t size : {1, 33, 1023}) {
     const TensorView z(nullptr, dtype, {size});
-    return Args{{nullptr, dtype, {1}}, z, z, z};
-  });
+    cases.push_back({str(size), {.dloss = {nullptr, dtype, {1}}, .slopes = z, .dlogits = z}});
+  }
+  return cases;
 }
 
 Cost BceWithLogits::cost(const Args& a) {
-  return {20 * static_cast<double>(a.logits.size()), static_cast<double>(2 * a.logits.bytes())};
+  return {25 * static_cast<double>(a.logits.size()),
+          static_cast<double>(2 * a.logits.bytes() + (a.slopes.defined() ? a.slopes.bytes() : 0))};
 }
 
 Cost BceWithLogitsBackward::cost(const Args& a) {
-  return {12 * static_cast<double>(a.logits.size()), static_cast<double>(3 * a.logits.bytes())};
+  return {static_cast<double>(a.slopes.size()), static_cast<double>(2 * a.slopes.bytes())};
 }
 
 }  // namespace tenon

@@ -1,6 +1,7 @@
 // Cross entropy of logits against class indices (torch.nn.CrossEntropyLoss, reduction "mean"), forward and
-// backward:  loss = mean of log(sum exp(z)) - z[label],   dz = dloss (softmax(z) - onehot(label)) / B
-// A label outside [0, C) throws.
+// backward:  loss = mean of log(sum exp(z)) - z[label],   slope = (softmax(z) - onehot(label)) / B
+// The forward leaves the slopes, which share their exponentials with the loss; the backward only scales them.
+// A label outside [0, C) throws on the cpu; a GPU cannot, and makes the loss and the row's slopes NaN.
 #pragma once
 #include "kernels/base/op.h"
 
@@ -11,13 +12,14 @@ struct CrossEntropy {
   static constexpr std::string_view backward = "cross_entropy_backward";
 
   struct Args {
-    TensorView logits;  // (B, C), B >= 1
-    TensorView labels;  // (B) i32
-    TensorView loss;    // (1)
+    TensorView logits;       // (B, C), B >= 1
+    TensorView labels;       // (B) i32
+    TensorView loss;         // (1)
+    TensorView slopes = {};  // (B, C): d loss / d logits, for the backward; absent in inference
   };
 
   static NamedViews inputs(Args& a) { return {{"logits", &a.logits}, {"labels", &a.labels}}; }
-  static NamedViews outputs(Args& a) { return {{"loss", &a.loss}}; }
+  static NamedViews outputs(Args& a) { return {{"loss", &a.loss}, {"slopes", &a.slopes}}; }
   static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
   static DType dtype(const Args& a) { return a.logits.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
@@ -31,17 +33,14 @@ struct CrossEntropyBackward {
 
   struct Args {
     TensorView dloss;    // (1)
-    TensorView logits;   // (B, C)
-    TensorView labels;   // (B) i32
-    TensorView dlogits;  // (B, C)
+    TensorView slopes;   // (B, C), as the forward left them
+    TensorView dlogits;  // (B, C): dloss times them
   };
 
-  static NamedViews inputs(Args& a) {
-    return {{"dloss", &a.dloss}, {"logits", &a.logits}, {"labels", &a.labels}};
-  }
+  static NamedViews inputs(Args& a) { return {{"dloss", &a.dloss}, {"slopes", &a.slopes}}; }
   static NamedViews outputs(Args& a) { return {{"dlogits", &a.dlogits}}; }
   static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
-  static DType dtype(const Args& a) { return a.logits.dtype; }
+  static DType dtype(const Args& a) { return a.slopes.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);
   static Tolerance tolerance(DType) { return {.factor = 3, .floor = 3e-7}; }
