@@ -70,6 +70,7 @@ std::vector<Case<Adam::Args>> Adam::cases(DType dtype) {
   args.decoupled = true;
   args.beta1 = 0.3, args.beta2 = 0.95, args.eps = 1e-4;
   add("decoupled, other betas", args, false, put_squares);
+  add("two hundred tensors", make(std::vector<TensorView>(200, {nullptr, dtype, {3}})), false, put_squares);
   add("a BiGRU and its head", make({{nullptr, dtype, {2759169}}}), true, put_squares);
   return cases;
 }

@@ -45,6 +45,10 @@ std::vector<Case<ScaleTensors::Args>> ScaleTensors::cases(DType dtype) {
   cases.push_back({"within the norm", {several, norm, 2}, false, put_norm<1>});
   cases.push_back({"beyond the norm", {several, norm, 2}, false, put_norm<7>});
   cases.push_back({"norm 0", {several, norm, 2}, false, put_norm<0>});
+  cases.push_back({"five hundred tensors",
+                   {std::vector<TensorView>(500, {nullptr, dtype, {3}}), norm, 2},
+                   false,
+                   put_norm<7>});
   cases.push_back({"a BiGRU and its head", {{{nullptr, dtype, {2759169}}}, norm, 2}, true, put_norm<7>});
   return cases;
 }

@@ -26,7 +26,7 @@ struct ScaleTensors {
 namespace clip_grad {
 
 template <class T>
-T factor(T norm, double max_norm) {
+constexpr T factor(T norm, double max_norm) {
   const T wanted = T(max_norm) / (norm + T(1e-6));
   return wanted >= T(1) ? T(1) : wanted;
 }

@@ -40,6 +40,7 @@ std::vector<Case<GradNorm::Args>> GradNorm::cases(DType dtype) {
                      for (const TensorView& grad : a.grads)
                        for (int64_t i = 0; i < grad.size(); ++i) grad.as<float>()[i] *= 1e30f;
                    }});
+  cases.push_back({"five hundred tensors", {std::vector<TensorView>(500, {nullptr, dtype, {3}}), norm}});
   cases.push_back({"a BiGRU and its head", {{{nullptr, dtype, {2759169}}}, norm}, true});
   return cases;
 }

@@ -61,6 +61,9 @@ std::vector<Case<Sgd::Args>> Sgd::cases(DType dtype) {
   cases.push_back({"first step", args});
   args.first_step = false, args.dampening = 0, args.nesterov = true;
   cases.push_back({"nesterov", args});
+  const std::vector<TensorView> many(200, {nullptr, dtype, {3}});
+  cases.push_back(
+      {"two hundred tensors", {.params = many, .grads = many, .momentum_buffers = many, .momentum = 0.9}});
   cases.push_back({"a BiGRU and its head",
                    {.params = model, .grads = model, .momentum_buffers = model, .momentum = 0.9},
                    true});
