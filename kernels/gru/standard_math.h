@@ -1,4 +1,4 @@
-// The standard library's functions, for the plain variants.
+// The standard library's functions, for the plain variants and for GPUs.
 #pragma once
 #include <cmath>
 
@@ -6,11 +6,11 @@ namespace tenon::gru {
 
 struct StandardMath {
   template <class T>
-  static T sigmoid(T x) {
+  static constexpr T sigmoid(T x) {
     return T(1) / (T(1) + std::exp(-x));
   }
   template <class T>
-  static T tanh(T x) {
+  static constexpr T tanh(T x) {
     return std::tanh(x);
   }
 };

@@ -21,7 +21,7 @@ struct GruCell {
     return {{"x_gates", &a.x_gates}, {"h_gates", &a.h_gates}, {"h", &a.h}};
   }
   static NamedViews outputs(Args& a) { return {{"h_next", &a.h_next}}; }
-  static std::vector<DType> dtypes() { return {DType::f32}; }
+  static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
   static DType dtype(const Args& a) { return a.h.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);
@@ -44,7 +44,7 @@ struct GruCellBackward {
   static NamedViews outputs(Args& a) {
     return {{"dx_gates", &a.dx_gates}, {"dh_gates", &a.dh_gates}, {"dh", &a.dh}};
   }
-  static std::vector<DType> dtypes() { return {DType::f32}; }
+  static std::vector<DType> dtypes() { return {DType::f32, DType::bf16}; }
   static DType dtype(const Args& a) { return a.h.dtype; }
   static std::vector<Case<Args>> cases(DType dtype);
   static Cost cost(const Args& a);
