@@ -165,6 +165,50 @@ TEST_CASE("activations keep their relative accuracy, the negative tails included
     }
 }
 
+// Through a product with one term: (a(M, 1) 1) gelu'(pre_activation).
+TEST_CASE("the gradient through a GELU is exact wherever its argument lies") {
+  const auto erf_form = [](double x) {
+    return 0.5 * std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-x * x / 2) / std::sqrt(2 * std::acos(-1.0));
+  };
+  const auto tanh_form = [](double x) {
+    const double c = std::sqrt(2 / std::acos(-1.0)), t = std::tanh(c * (x + 0.044715 * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x);
+  };
+  Floats x{INFINITY, -INFINITY, NAN, -1e30f, 1e30f};
+  const std::vector<double> edges{1, 0, NAN, 0, 1};
+  for (float value = -20; value < 20; value += 1 / 1024.0f) x.push_back(value);
+  for (const MicroKernels* kernels : all_micro_kernels())
+    for (const Epilogue epilogue : {Epilogue::dgelu, Epilogue::dgelu_tanh}) {
+      Floats twos(x.size(), 2), y(x.size());
+      const float one = 1;
+      packed_matmul({.m = static_cast<int64_t>(x.size()),
+                     .n = 1,
+                     .k = 1,
+                     .a = twos.data(),
+                     .a_stride = 1,
+                     .b = &one,
+                     .b_stride = 1,
+                     .y = y.data(),
+                     .y_stride = 1,
+                     .epilogue = epilogue,
+                     .pre_activation = x.data(),
+                     .pre_activation_stride = 1,
+                     .kernels = kernels});
+      double worst = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double exact = i < edges.size()              ? edges[i]
+                             : epilogue == Epilogue::dgelu ? erf_form(double{x[i]})
+                                                           : tanh_form(double{x[i]});
+        if (std::isnan(exact))
+          CHECK(std::isnan(y[i]));
+        else if (const double error = std::fabs(y[i] / 2 - exact); !(error <= worst))
+          worst = error;
+      }
+      INFO(kernels->max_rows << (epilogue == Epilogue::dgelu ? " erf" : " tanh"));
+      CHECK(worst <= (epilogue == Epilogue::dgelu ? 5e-7 : 1e-6));
+    }
+}
+
 TEST_CASE("activations of infinities and NaN") {
   for (const MicroKernels* kernels : all_micro_kernels())
     for (const Epilogue epilogue : {Epilogue::bias_gelu, Epilogue::bias_gelu_tanh, Epilogue::bias_relu}) {

@@ -69,6 +69,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
 
 Tensor pack_weight(const Tensor& weight) {
   check_matrix("pack_weight", "weight", weight);
+  check(weight.device() == Device::cpu, "pack_weight: the packed form is the cpu's, but the weight is on ",
+        weight.device());
   Tensor packed({static_cast<int64_t>(packed_bytes(weight.size(1), weight.size(0)))}, DType::u8,
                 weight.device());
   pack_b(static_cast<const float*>(weight.data()), weight.size(1), /*transpose_b=*/true, weight.size(1),

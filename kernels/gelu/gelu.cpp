@@ -1,35 +1,19 @@
 // Cases, costs and the plain CPU variant of GELU: in f64 the reference, in f32 the yardstick.
 #include "kernels/gelu/gelu.h"
 
-#include <cmath>
-
 #include "kernels/base/accumulator.h"
 #include "kernels/base/registry.h"
 #include "kernels/gelu/formula.h"
+#include "kernels/gelu/standard_math.h"
 
 namespace tenon {
 namespace {
-
-struct StandardMath {
-  template <class T>
-  static T erf(T x) {
-    return std::erf(x);
-  }
-  template <class T>
-  static T tanh(T x) {
-    return std::tanh(x);
-  }
-  template <class T>
-  static T exp(T x) {
-    return std::exp(x);
-  }
-};
 
 void run(const Gelu::Args& a, Stream&) {
   dispatch<double, float, bf16>(a.x.dtype, [&]<class T>() {
     using Sum = accumulator<T>;
     for (int64_t i = 0; i < a.x.size(); ++i)
-      a.y.as<T>()[i] = T(gelu::value<StandardMath>(Sum(a.x.as<T>()[i]), a.tanh_form));
+      a.y.as<T>()[i] = T(gelu::value<gelu::StandardMath>(Sum(a.x.as<T>()[i]), a.tanh_form));
   });
 }
 
@@ -37,7 +21,7 @@ void run_backward(const GeluBackward::Args& a, Stream&) {
   dispatch<double, float, bf16>(a.x.dtype, [&]<class T>() {
     using Sum = accumulator<T>;
     for (int64_t i = 0; i < a.x.size(); ++i) {
-      const Sum slope = gelu::derivative<StandardMath>(Sum(a.x.as<T>()[i]), a.tanh_form);
+      const Sum slope = gelu::derivative<gelu::StandardMath>(Sum(a.x.as<T>()[i]), a.tanh_form);
       a.dx.as<T>()[i] = T(Sum(a.dy.as<T>()[i]) * slope);
     }
   });

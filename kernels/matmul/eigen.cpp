@@ -43,7 +43,7 @@ void run(const Matmul::Args& a, Stream&) {
     tile.y = from(a.y), tile.y_stride = a.y.stride[0];
     tile.rows = static_cast<int>(end - begin), tile.columns = static_cast<int>(n);
     best_micro_kernels().finish(tile, {.kind = a.epilogue,
-                                       .bias = a.epilogue == Epilogue::none ? nullptr : a.bias.as<float>(),
+                                       .bias = takes_bias(a.epilogue) ? a.bias.as<float>() : nullptr,
                                        .residual = from(a.residual),
                                        .residual_stride = a.residual.stride[0],
                                        .pre_activation = from(a.pre_activation),

@@ -1,18 +1,22 @@
 // Cases, costs and the plain CPU variant of the matrix product: in f64 the reference, in f32 the yardstick.
 #include "kernels/matmul/matmul.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/registry.h"
+#include "kernels/base/tf32.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/gelu/formula.h"
+#include "kernels/gelu/standard_math.h"
 #include "kernels/matmul/packed.h"
 
 namespace tenon {
 namespace {
 
 template <class Sum>
-Sum activate(Sum z, Epilogue epilogue) {
+Sum activate(Sum z, Epilogue epilogue, Sum pre_activation) {
   switch (epilogue) {
     case Epilogue::none:
     case Epilogue::bias:
@@ -25,17 +29,23 @@ Sum activate(Sum z, Epilogue epilogue) {
       return z > Sum(0) ? z : Sum(0);
     case Epilogue::bias_tanh:
       return std::tanh(z);
+    case Epilogue::dgelu:
+    case Epilogue::dgelu_tanh:
+      return z * gelu::derivative<gelu::StandardMath>(pre_activation, epilogue == Epilogue::dgelu_tanh);
   }
   return z;
 }
 
 // op(x) as (rows, columns), contiguous, in the type that sums are made in.
 template <class T>
-std::vector<accumulator<T>> wide(const TensorView& x, bool transpose, int64_t rows, int64_t columns) {
+std::vector<accumulator<T>> wide(const TensorView& x, bool transpose, int64_t rows, int64_t columns,
+                                 bool tf32) {
   std::vector<accumulator<T>> out(static_cast<size_t>(rows * columns));
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j)
       out[i * columns + j] = accumulator<T>(x.as<T>()[transpose ? j * x.stride[0] + i : i * x.stride[0] + j]);
+  if constexpr (std::is_same_v<T, float>)
+    if (tf32) std::transform(out.begin(), out.end(), out.begin(), round_to_tf32);
   return out;
 }
 
@@ -43,7 +53,8 @@ template <class T>
 void plain(const Matmul::Args& args) {
   using Sum = accumulator<T>;
   const auto [m, n, k] = Matmul::sizes(args);
-  const auto a = wide<T>(args.a, args.transpose_a, m, k), b = wide<T>(args.b, args.transpose_b, k, n);
+  const auto a = wide<T>(args.a, args.transpose_a, m, k, args.tf32);
+  const auto b = wide<T>(args.b, args.transpose_b, k, n, args.tf32);
   const auto row = [](const TensorView& x, int64_t i) {
     return x.defined() ? x.as<T>() + i * x.stride[0] : nullptr;
   };
@@ -54,9 +65,9 @@ void plain(const Matmul::Args& args) {
       for (int64_t j = 0; j < n; ++j) z[j] += a[i * k + p] * b[p * n + j];
     for (int64_t j = 0; j < n; ++j) {
       if (args.beta != 0) z[j] += Sum(args.beta) * Sum(y[j]);
-      if (args.epilogue != Epilogue::none) z[j] += Sum(args.bias.as<T>()[j]);
-      if (kept) kept[j] = T(z[j]);
-      const Sum activated = activate(z[j], args.epilogue);
+      if (takes_bias(args.epilogue)) z[j] += Sum(args.bias.as<T>()[j]);
+      if (kept && !is_gradient(args.epilogue)) kept[j] = T(z[j]);
+      const Sum activated = activate(z[j], args.epilogue, kept ? Sum(kept[j]) : Sum(0));
       y[j] = T(residual ? activated + Sum(residual[j]) : activated);
     }
   });
@@ -91,7 +102,8 @@ Matmul::Args make(DType dtype, Shape s, bool transpose_a = false, bool transpose
                     .transpose_a = transpose_a,
                     .transpose_b = transpose_b,
                     .epilogue = epilogue};
-  if (epilogue != Epilogue::none) args.bias = {nullptr, dtype, {s.n}};
+  if (takes_bias(epilogue)) args.bias = {nullptr, dtype, {s.n}};
+  if (is_gradient(epilogue)) args.pre_activation = args.y;
   return args;
 }
 
@@ -107,7 +119,9 @@ void add_epilogues(std::vector<Case<Matmul::Args>>& cases, DType dtype) {
       {"bias + gelu", Epilogue::bias_gelu},
       {"bias + gelu tanh", Epilogue::bias_gelu_tanh},
       {"bias + relu", Epilogue::bias_relu},
-      {"bias + tanh", Epilogue::bias_tanh}};
+      {"bias + tanh", Epilogue::bias_tanh},
+      {"dgelu", Epilogue::dgelu},
+      {"dgelu tanh", Epilogue::dgelu_tanh}};
   const Shape s{37, 67, 40};
   for (const auto& [name, epilogue] : epilogues) {
     Matmul::Args args = make(dtype, s, false, true, epilogue);
@@ -115,8 +129,29 @@ void add_epilogues(std::vector<Case<Matmul::Args>>& cases, DType dtype) {
     args.residual = args.pre_activation = args.y;
     args.residual.stride[0] = s.n + 5;
     args.pre_activation.stride[0] = s.n + 2;
-    cases.push_back({str(name, " + residual, kept"), args});
+    cases.push_back({str(name, is_gradient(epilogue) ? " + residual" : " + residual, kept"), args});
   }
+}
+
+// Ragged sizes, but every row starts at a multiple of 16 bytes, as vectors want it.
+void add_aligned(std::vector<Case<Matmul::Args>>& cases, DType dtype, bool tf32) {
+  const auto add = [&](Shape s, bool transpose_a, bool transpose_b, Epilogue epilogue) {
+    Matmul::Args args = make(dtype, s, transpose_a, transpose_b, epilogue);
+    args.tf32 = tf32;
+    args.residual = args.y;
+    for (TensorView* x : {&args.a, &args.b, &args.y, &args.residual, &args.pre_activation})
+      x->stride[0] = (x->stride[0] + 7) / 8 * 8;
+    cases.push_back({str(tf32 ? "tf32 " : "aligned ", s.m, "x", s.n, "x", s.k, " ", transpose_a ? "t" : "n",
+                         transpose_b ? "t" : "n"),
+                     args});
+  };
+  for (const bool transpose_a : {false, true})
+    for (const bool transpose_b : {false, true})
+      add({77, 141, 107}, transpose_a, transpose_b, Epilogue::bias);
+  add({1, 70, 333}, false, true, Epilogue::bias_gelu);
+  add({66, 35, 9}, false, false, Epilogue::dgelu);
+  add({24, 40, 1100}, true, false, Epilogue::dgelu_tanh);
+  add({8, 8, 0}, false, true, Epilogue::bias);
 }
 
 void add_special(std::vector<Case<Matmul::Args>>& cases, DType dtype) {
@@ -150,6 +185,13 @@ NamedViews Matmul::inputs(Args& a) {
   NamedViews views{
       {"a", &a.a}, {"b", &a.b}, {"b_packed", &a.b_packed}, {"bias", &a.bias}, {"residual", &a.residual}};
   if (a.beta != 0) views.push_back({"y", &a.y});
+  if (is_gradient(a.epilogue)) views.push_back({"pre_activation", &a.pre_activation});
+  return views;
+}
+
+NamedViews Matmul::outputs(Args& a) {
+  NamedViews views{{"y", &a.y}};
+  if (!is_gradient(a.epilogue)) views.push_back({"pre_activation", &a.pre_activation});
   return views;
 }
 
@@ -162,8 +204,10 @@ Matmul::Sizes Matmul::sizes(const Args& a) {
       fits(a.y, s.m, s.n, false) && fits(a.a, s.m, s.k, a.transpose_a) && fits(a.b, s.k, s.n, a.transpose_b),
       "matmul: shapes do not fit: a ", a.a, a.transpose_a ? " transposed" : "", ", b ", a.b,
       a.transpose_b ? " transposed" : "", ", y ", a.y);
-  check(a.epilogue == Epilogue::none || (a.bias.rank == 1 && a.bias.shape[0] == s.n),
+  check(!takes_bias(a.epilogue) || (a.bias.rank == 1 && a.bias.shape[0] == s.n),
         "matmul: the epilogue needs a bias of ", s.n, " elements, not ", a.bias);
+  check(!is_gradient(a.epilogue) || a.pre_activation.defined(),
+        "matmul: the gradient through an activation needs pre_activation");
   for (const TensorView* x : {&a.residual, &a.pre_activation})
     check(!x->defined() || fits(*x, s.m, s.n, false),
           "matmul: residual and pre_activation need the shape of y");
@@ -174,10 +218,12 @@ std::vector<Case<Matmul::Args>> Matmul::cases(DType dtype) {
   std::vector<Case<Args>> cases;
   constexpr Shape small[] = {{1, 1, 1},    {1, 1, 1023},  {1023, 1, 1},   {0, 5, 3},
                              {5, 0, 3},    {5, 3, 0},     {33, 17, 1},    {17, 33, 33},
-                             {1, 768, 77}, {13, 31, 385}, {15, 257, 800}, {129, 100, 1537}};
+                             {1, 768, 77}, {13, 31, 385}, {15, 257, 800}, {129, 36, 1537}};
   for (const Shape& s : small) cases.push_back({str(s.m, "x", s.n, "x", s.k), make(dtype, s)});
   add_epilogues(cases, dtype);
   add_special(cases, dtype);
+  add_aligned(cases, dtype, false);
+  if (dtype == DType::f32) add_aligned(cases, dtype, true);
   constexpr Shape bert[] = {{1, 768, 768},     {128, 768, 768},  {1024, 2304, 768}, {1024, 768, 768},
                             {1024, 768, 3072}, {4096, 768, 768}, {4096, 768, 3072}};
   for (const Shape& s : bert)

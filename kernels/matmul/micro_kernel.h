@@ -32,7 +32,7 @@ struct TileEpilogue {
   const float* bias;      // (columns), or null
   const float* residual;  // (rows, columns) added last, or null
   int64_t residual_stride;
-  float* pre_activation;  // (rows, columns), or null
+  float* pre_activation;  // (rows, columns), or null; read where is_gradient(kind)
   int64_t pre_activation_stride;
 };
 

@@ -70,11 +70,13 @@ void multiply(const Tile& t) {
 }
 
 template <class V, Epilogue Kind>
-typename V::Register activate(typename V::Register x) {
+typename V::Register activate(typename V::Register x, typename V::Register pre_activation) {
   if constexpr (Kind == Epilogue::bias_gelu) return gelu<V>(x);
   if constexpr (Kind == Epilogue::bias_gelu_tanh) return gelu_tanh<V>(x);
   if constexpr (Kind == Epilogue::bias_relu) return V::max(V::zero(), x);
   if constexpr (Kind == Epilogue::bias_tanh) return tanh<V>(x);
+  if constexpr (Kind == Epilogue::dgelu) return x * gelu_derivative<V>(pre_activation);
+  if constexpr (Kind == Epilogue::dgelu_tanh) return x * gelu_tanh_derivative<V>(pre_activation);
   return x;
 }
 
@@ -87,8 +89,15 @@ void finish_as(const Tile& t, const TileEpilogue& e) {
       float* y = t.y + i * t.y_stride + column;
       auto x = V::load(y, mask);
       if (e.bias) x = x + bias;
-      if (e.pre_activation) V::store(e.pre_activation + i * e.pre_activation_stride + column, mask, x);
-      x = activate<V, Kind>(x);
+      auto pre_activation = x;
+      if (float* kept = e.pre_activation) {
+        kept += i * e.pre_activation_stride + column;
+        if constexpr (is_gradient(Kind))
+          pre_activation = V::load(kept, mask);
+        else
+          V::store(kept, mask, x);
+      }
+      x = activate<V, Kind>(x, pre_activation);
       if (e.residual) x = x + V::load(e.residual + i * e.residual_stride + column, mask);
       V::store(y, mask, x);
     }
@@ -109,6 +118,10 @@ void finish(const Tile& t, const TileEpilogue& e) {
       return finish_as<V, Epilogue::bias_relu>(t, e);
     case Epilogue::bias_tanh:
       return finish_as<V, Epilogue::bias_tanh>(t, e);
+    case Epilogue::dgelu:
+      return finish_as<V, Epilogue::dgelu>(t, e);
+    case Epilogue::dgelu_tanh:
+      return finish_as<V, Epilogue::dgelu_tanh>(t, e);
   }
 }
 

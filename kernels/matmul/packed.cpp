@@ -107,7 +107,7 @@ class Blocks {
     const auto at = [&](auto* base, int64_t stride) { return base ? base + row * stride + column : nullptr; };
     if (!p_.residual && !p_.pre_activation && p_.epilogue == Epilogue::none) return;
     kernels_.finish(tile, {.kind = p_.epilogue,
-                           .bias = p_.epilogue == Epilogue::none ? nullptr : p_.bias + column,
+                           .bias = takes_bias(p_.epilogue) ? p_.bias + column : nullptr,
                            .residual = at(p_.residual, p_.residual_stride),
                            .residual_stride = p_.residual_stride,
                            .pre_activation = at(p_.pre_activation, p_.pre_activation_stride),

@@ -26,10 +26,10 @@ struct PackedMatmul {
   int64_t y_stride = 0;
   float beta = 0;  // with 0 y is not read
   Epilogue epilogue = Epilogue::none;
-  const float* bias = nullptr;      // (N), needed by every epilogue but none
+  const float* bias = nullptr;      // (N), where takes_bias(epilogue)
   const float* residual = nullptr;  // (M, N), optional
   int64_t residual_stride = 0;
-  float* pre_activation = nullptr;  // (M, N), optional: the value before the activation
+  float* pre_activation = nullptr;  // (M, N), optional: the value before the activation; see Epilogue
   int64_t pre_activation_stride = 0;
   const MicroKernels* kernels = nullptr;  // null: the best that the processor has
   bool serial = false;  // stay on the calling thread; so does a call from inside a parallel loop
