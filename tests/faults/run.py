@@ -2,9 +2,10 @@
 """Plants faults and expects kernels_test to find each.
 
 A .patch in this folder opens with what is wrong and with "Fails: OPERATION/DEVICE/VARIANT"; it changes one source
-file. That file is patched in a copy, compiled as the build compiles it, and loaded in front of the library, where it
-registers its variants a second time. kernels_test, limited to the operation, must then fail for that variant. The
-unchanged file of the first patch goes the same way before, and must pass."""
+file, or a header, and then says with "In: FILE" which source is to be compiled against it. The file is patched in a
+copy, compiled as the build compiles it but for less optimisation, and loaded in front of the library, where the source
+registers its variants a second time. kernels_test, limited to the operation and the device, must then fail for that
+variant. The unchanged file of the first patch goes the same way before, and must pass."""
 import argparse
 import concurrent.futures
 import json
@@ -43,59 +44,73 @@ def compile_command(build, source):
     raise RuntimeError(f"the build does not compile {source}")
 
 
-def plant(name, source, patch, arguments):
-    """A shared object with the patched source; patch None: with the source as it is."""
+def plant(name, changed, source, patch, arguments):
+    """A shared object of the source, in which one file is changed; patch None: nothing is."""
     folder = arguments.build / "faults" / name
     shutil.rmtree(folder, ignore_errors=True)
-    copy = folder / source
-    copy.parent.mkdir(parents=True)
-    shutil.copy(ROOT / source, copy)
+    for file in {changed, source}:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, folder / file)
     if patch:
         must(["patch", "-p1", "-s", "-d", folder, "-i", patch])
     unit = folder / "unit.cpp"
-    unit.write_text(f'#include "{copy}"\n')
+    unit.write_text(f'#include "{folder / source}"\n')
     directory, command = compile_command(arguments.build, source)
-    must(command + ["-w", "-o", folder / "fault.o", "-c", unit], cwd=directory)
+    must(command + ["-w", "-O1", "-iquote", folder, "-o", folder / "fault.o", "-c", unit], cwd=directory)
     compiler = next(word for word in command if "ccache" not in word)
-    must([compiler, "-shared", "-Wl,-Bsymbolic", "-o", folder / "fault.so", folder / "fault.o", arguments.library])
+    script = folder / "symbols"  # what kernels share through headers stays inside, or it would stand in for the library's
+    script.write_text("{ global: *; local: *simt_build*; };\n")
+    must([compiler, "-shared", "-Wl,-Bsymbolic", f"-Wl,--version-script={script}", "-o", folder / "fault.so",
+          folder / "fault.o", arguments.library])
     return folder / "fault.so"
 
 
-def run_test(fault, operation, arguments):
-    return run([arguments.test], env={**os.environ, "LD_PRELOAD": str(fault), "TENON_TEST_OPS": operation})
+def run_test(fault, variant, arguments):
+    """kernels_test up to its first failure."""
+    operation, device, _ = variant.split("/")
+    return run([arguments.test, "--abort"], env={**os.environ, "LD_PRELOAD": str(fault), "TENON_TEST_OPS": operation,
+                                                 "TENON_TEST_DEVICE": device})
+
+
+def parse(patch):
+    """What is wrong, the variant that fails, the changed file and the source that is compiled."""
+    text = patch.read_text()
+    changed = pathlib.Path(re.search(r"^\+\+\+ b/(\S+)$", text, re.M).group(1))
+    source = re.search(r"^In: (\S+)$", text, re.M)
+    return (text.splitlines()[0], re.search("^Fails: (.+)$", text, re.M).group(1), changed,
+            pathlib.Path(source.group(1)) if source else changed)
 
 
 def check_fault(patch, arguments):
     """What went wrong, or None, and a line to print."""
-    text = patch.read_text()
-    what, variant = text.splitlines()[0], re.search("^Fails: (.+)$", text, re.M).group(1)
-    source = pathlib.Path(re.search(r"^\+\+\+ b/(\S+)$", text, re.M).group(1))
-    result = run_test(plant(patch.stem, source, patch, arguments), variant.split("/")[0], arguments)
+    what, variant, changed, source = parse(patch)
+    result = run_test(plant(patch.stem, changed, source, patch, arguments), variant, arguments)
     seen = re.search(rf'^.*FAILED:\n\s*CHECK\(.*\)\nwith expansion:\n(.*?)\nwith messages?:\n\s*{variant}.*$',
                      result.stdout, re.M | re.S)
     if result.returncode == 0 or not seen:
         return f"{patch.name} was not found: {what}\n{result.stdout[-2000:]}", None
     reason = " ".join(seen.group(1).split()).removesuffix('== ""').strip('" ')[:110]
-    return None, f"{patch.stem:20} {variant}: {reason}"
+    return None, f"{patch.stem:24} {variant}: {reason}"
 
 
 def check_control(patch, arguments):
-    text = patch.read_text()
-    source = pathlib.Path(re.search(r"^\+\+\+ b/(\S+)$", text, re.M).group(1))
-    operation = re.search("^Fails: ([^/]+)/", text, re.M).group(1)
-    result = run_test(plant("no_fault", source, None, arguments), operation, arguments)
+    _, variant, changed, source = parse(patch)
+    result = run_test(plant("no_fault", changed, source, None, arguments), variant, arguments)
     return f"{source} fails without a fault\n{result.stdout[-2000:]}" if result.returncode else None, None
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name, what in (("build", "build folder"), ("library", "libtenon.so"), ("test", "kernels_test")):
-        parser.add_argument(f"--{name}", type=pathlib.Path, required=True, help=what)
+        parser.add_argument(f"--{name}", type=lambda path: pathlib.Path(path).resolve(), required=True, help=what)
+    parser.add_argument("patches", nargs="*", help="names of patches without .patch; all if none are given")
     arguments = parser.parse_args()
     if not shutil.which("patch"):
         print("SKIPPED: planted_faults: the program 'patch' is not installed")
         return SKIPPED
     patches = sorted(FOLDER.glob("*.patch"))
+    if arguments.patches:
+        patches = [FOLDER / f"{name}.patch" for name in arguments.patches]
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count())) as pool:
         jobs = [pool.submit(check_control, patches[0], arguments)]
