@@ -1,6 +1,10 @@
-// tenon kernels: every operation and variant that this build holds.
+// tenon kernels: every operation and variant that this build holds. What a variant cannot do is what it
+// answers to the cases of its contract.
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "kernels/base/registry.h"
 #include "tools/commands.h"
@@ -8,64 +12,100 @@
 namespace tenon {
 namespace {
 
+using nlohmann::json;
+
+// Over the contract's cases that have an element type of the variant.
+struct Answers {
+  size_t workspace = 0;  // bytes of scratch, at most
+  json limits = json::array();
+};
+
+Answers ask(const AnyOperation& operation, size_t variant) {
+  Answers answers;
+  std::set<std::string> kinds;  // sentences that differ in their numbers alone are of one kind
+  for (DType dtype : operation.dtypes())
+    for (size_t i = 0; operation.variant(variant).takes(dtype) && i < operation.cases(dtype).size(); ++i) {
+      const AnyArgs args = operation.args(dtype, i);
+      const std::string why_not = operation.supports(variant, args);
+      if (why_not.empty())
+        answers.workspace = std::max(answers.workspace, operation.workspace(variant, args));
+      std::string kind = why_not;
+      std::erase_if(kind, [](unsigned char letter) { return std::isdigit(letter); });
+      if (!why_not.empty() && kinds.insert(kind).second) answers.limits.push_back(why_not);
+    }
+  return answers;
+}
+
+// Whether it is chosen by default for one of its element types, where it supports the arguments.
+bool is_default(const AnyOperation& operation, const VariantInfo& variant) {
+  return std::any_of(variant.dtypes.begin(), variant.dtypes.end(), [&](DType dtype) {
+    for (size_t i = 0; i < operation.variant_count(); ++i) {
+      const VariantInfo& other = operation.variant(i);
+      if (other.device == variant.device && other.takes(dtype) && other.priority > variant.priority)
+        return false;
+    }
+    return true;
+  });
+}
+
+// From kernels/ on, where the path has that: compilers give it as they were given it.
+std::string source(const std::string& file) {
+  const size_t at = file.rfind("kernels/");
+  return at == file.npos ? file : file.substr(at);
+}
+
+void add(const AnyOperation& operation, json& all) {
+  for (size_t i = 0; i < operation.variant_count(); ++i) {
+    const VariantInfo& variant = operation.variant(i);
+    const Answers answers = ask(operation, i);
+    json dtypes = json::array();
+    for (DType dtype : variant.dtypes) dtypes.push_back(to_string(dtype));
+    all.push_back({{"op", operation.name()},
+                   {"variant", variant.name},
+                   {"device", to_string(variant.device)},
+                   {"dtypes", dtypes},
+                   {"backward", operation.backward()},
+                   {"deterministic", variant.deterministic},
+                   {"batch_invariant", variant.batch_invariant},
+                   {"workspace", answers.workspace},
+                   {"limits", answers.limits},
+                   {"priority", variant.priority},
+                   {"default", is_default(operation, variant)},
+                   {"file", source(variant.file)}});
+  }
+}
+
+void print(const json& all, bool with_limits) {
+  std::printf("%-37s %-22s %-5s %4s  %-4s %-12s %-10s %s\n", "operation", "variant", "on", "prio", "det.",
+              "workspace", "gradient", "dtypes");
+  for (const json& v : all) {
+    std::string dtypes;
+    for (const json& dtype : v["dtypes"]) dtypes += (dtypes.empty() ? "" : " ") + dtype.get<std::string>();
+    const std::string name = v["variant"].get<std::string>() + (v["default"].get<bool>() ? " *" : "");
+    std::printf("%-37s %-22s %-5s %4d  %-4s %12ld %-10s %s\n", v["op"].get<std::string>().c_str(),
+                name.c_str(), v["device"].get<std::string>().c_str(), v["priority"].get<int>(),
+                v["deterministic"].get<bool>() ? "yes" : "no", v["workspace"].get<long>(),
+                v["backward"].get<std::string>().empty() ? "no" : "yes", dtypes.c_str());
+    if (!with_limits) continue;
+    for (const json& limit : v["limits"]) std::printf("    limit: %s\n", limit.get<std::string>().c_str());
+  }
+  std::printf("*: chosen by default for one of its element types, where it supports the arguments\n");
+}
+
 struct KernelsCommand {
   std::string operation;
   bool as_json = false;
 
-  void run() {
+  void run() const {
     check(operation.empty() || find_operation(operation) != nullptr, "there is no operation '", operation,
           "'; 'tenon kernels' lists them");
-    nlohmann::json all = nlohmann::json::array();
+    json all = json::array();
     for (const AnyOperation* each : operations())
       if (operation.empty() || each->name() == operation) add(*each, all);
     if (as_json)
       std::printf("%s\n", all.dump(2).c_str());
     else
-      print(all);
-  }
-
- private:
-  static void add(const AnyOperation& operation, nlohmann::json& all) {
-    for (size_t i = 0; i < operation.variant_count(); ++i) {
-      const VariantInfo& variant = operation.variant(i);
-      nlohmann::json dtypes = nlohmann::json::array();
-      for (DType dtype : variant.dtypes) dtypes.push_back(to_string(dtype));
-      all.push_back({{"op", operation.name()},
-                     {"variant", variant.name},
-                     {"device", to_string(variant.device)},
-                     {"dtypes", dtypes},
-                     {"backward", operation.backward()},
-                     {"deterministic", variant.deterministic},
-                     {"batch_invariant", variant.batch_invariant},
-                     {"workspace", largest_workspace(operation, i)},
-                     {"priority", variant.priority}});
-    }
-  }
-
-  // Bytes of scratch over the contract's cases.
-  static size_t largest_workspace(const AnyOperation& operation, size_t variant) {
-    size_t largest = 0;
-    for (DType dtype : operation.dtypes())
-      for (size_t i = 0; i < operation.cases(dtype).size(); ++i) {
-        const AnyArgs args = operation.args(dtype, i);
-        if (operation.supports(variant, args).empty())
-          largest = std::max(largest, operation.workspace(variant, args));
-      }
-    return largest;
-  }
-
-  static void print(const nlohmann::json& all) {
-    std::printf("%-37s %-22s %-5s %4s  %-4s %-12s %-10s %s\n", "operation", "variant", "on", "prio", "det.",
-                "workspace", "gradient", "dtypes");
-    for (const auto& v : all) {
-      std::string dtypes;
-      for (const auto& dtype : v["dtypes"]) dtypes += (dtypes.empty() ? "" : " ") + dtype.get<std::string>();
-      std::printf("%-37s %-22s %-5s %4d  %-4s %12ld %-10s %s\n", v["op"].get<std::string>().c_str(),
-                  v["variant"].get<std::string>().c_str(), v["device"].get<std::string>().c_str(),
-                  v["priority"].get<int>(), v["deterministic"].get<bool>() ? "yes" : "no",
-                  v["workspace"].get<long>(), v["backward"].get<std::string>().empty() ? "no" : "yes",
-                  dtypes.c_str());
-    }
+      print(all, !operation.empty());
   }
 };
 
@@ -74,7 +114,7 @@ struct KernelsCommand {
 void add_kernels(CLI::App& program) {
   auto command = std::make_shared<KernelsCommand>();
   CLI::App* c = program.add_subcommand("kernels", "List every variant of every operation");
-  c->add_option("OP", command->operation, "Only this operation");
+  c->add_option("OP", command->operation, "Only this operation, with what its variants cannot do");
   c->add_flag("--json", command->as_json, "A JSON list");
   c->footer("Examples:\n  tenon kernels\n  tenon kernels layer_norm --json");
   c->callback([command] { command->run(); });
