@@ -25,11 +25,15 @@ Epilogue epilogue_of(const Tensor& bias, Activation activation) {
   return Epilogue::none;
 }
 
+bool is_gelu(Activation activation) {
+  return activation == Activation::gelu || activation == Activation::gelu_tanh;
+}
+
 // The gradient before the activation, from the one after it.
 Tensor through_activation(Activation activation, const Tensor& dy, const Tensor& pre) {
   if (activation == Activation::none) return dy;
   Tensor dx = empty_like(dy);
-  if (activation == Activation::gelu || activation == Activation::gelu_tanh)
+  if (is_gelu(activation))
     run<GeluBackward>({dy.view(), pre.view(), dx.view(), activation == Activation::gelu_tanh}, stream_of(dy));
   else
     run<UnaryBackward>({dy.view(), pre.view(), dx.view(),
@@ -85,7 +89,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   check(x.size(1) == weight.size(1), "linear: x ", x.shape(), " does not fit the weight ", weight.shape());
   if (bias.defined()) check_vector("linear", "bias", bias, weight.size(0));
   check(bias.defined() || activation == Activation::none, "linear: an activation needs a bias");
-  const bool keep = activation != Activation::none && needs_grad({x, weight, bias});
+  // The product applies the activation, unless somebody asks for a GELU of his own.
+  const bool apart = is_gelu(activation) && is_forced(Gelu::name);
+  const bool keep = activation != Activation::none && !apart && needs_grad({x, weight, bias});
   Tensor y({x.size(0), weight.size(0)}, x.dtype(), x.device()), pre = keep ? empty_like(y) : Tensor();
   run<Matmul>({.a = x.view(),
                .b = weight.view(),
@@ -94,8 +100,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
                .y = y.view(),
                .pre_activation = pre.view(),
                .transpose_b = true,
-               .epilogue = epilogue_of(bias, activation)},
+               .epilogue = epilogue_of(bias, apart ? Activation::none : activation)},
               stream_of(x));
+  if (apart) {
+    pre = std::exchange(y, empty_like(y));
+    run<Gelu>({pre.view(), y.view(), activation == Activation::gelu_tanh}, stream_of(x));
+  }
   const bool dx = needs_grad({x}), dweight = needs_grad({weight}), dbias = needs_grad({bias});
   return record("linear", y, {x, weight, bias},
                 [=, x = x.detach(), weight = weight.detach()](const Tensor& dy) -> std::vector<Tensor> {

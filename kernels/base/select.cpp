@@ -41,6 +41,7 @@ void force_variants(std::string_view choices) {
 }
 
 void clear_forced_variants() { forced_variants().clear(); }
+bool is_forced(std::string_view operation) { return detail::forced(operation) != nullptr; }
 
 void set_batch_invariant(bool on) { batch_invariant_mode = on; }
 bool batch_invariant() { return batch_invariant_mode; }

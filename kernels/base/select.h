@@ -13,6 +13,7 @@ namespace tenon {
 // that was written for another device or element type only does not concern the others.
 void force_variants(std::string_view choices);
 void clear_forced_variants();
+bool is_forced(std::string_view operation);
 
 // In this mode only variants are chosen whose result for a sequence does not depend on the rest of the batch.
 void set_batch_invariant(bool on);
