@@ -1,6 +1,7 @@
 // One loop over everything that is registered: operations, variants, element types, cases; on simt also over
 // the orders in which threads run. Nobody writes a test for a single variant. Prints the matrix of what ran.
-// TENON_TEST_OPS=layer_norm,gelu tests these operations and their gradients alone.
+// TENON_TEST_OPS=layer_norm,gelu tests these operations and their gradients alone, TENON_TEST_DEVICE=cuda
+// this device alone; TENON_TEST_LARGE=1 adds the cases that are marked large.
 #include <algorithm>
 #include <map>
 #include <sstream>
@@ -13,8 +14,6 @@
 using namespace tenon;
 
 namespace {
-
-bool takes_large_cases(Device device) { return device == Device::cuda; }
 
 std::vector<const AnyOperation*> tested_operations() {
   const char* list = std::getenv("TENON_TEST_OPS");
@@ -29,6 +28,16 @@ std::vector<const AnyOperation*> tested_operations() {
     if (backward && backward != operation) chosen.push_back(backward);
   }
   return chosen;
+}
+
+bool is_tested(Device device) {
+  static const char* const only = std::getenv("TENON_TEST_DEVICE");
+  return has_device(device) && (!only || parse_device(only) == device);
+}
+
+bool tests_large_cases() {
+  const char* value = std::getenv("TENON_TEST_LARGE");
+  return value && value[0] == '1';
 }
 
 // What hides under one order shows under another.
@@ -63,8 +72,7 @@ void run_case(const AnyOperation& operation, DType dtype, size_t index, const Ca
   const Verifier verifier(operation, dtype, index, 20260101 + index);
   for (size_t variant = 0; variant < operation.variant_count(); ++variant) {
     const VariantInfo& about = operation.variant(variant);
-    if (!has_device(about.device) || (info.large && !takes_large_cases(about.device))) continue;
-    if (!about.takes(dtype)) continue;
+    if (!is_tested(about.device) || !about.takes(dtype)) continue;
     Tally& tally = matrix[str(about.device, " ", about.name, " ", dtype)];
     if (!operation.supports(variant, verifier.inputs().args()).empty()) {
       ++tally.unsupported;
@@ -79,6 +87,31 @@ void run_case(const AnyOperation& operation, DType dtype, size_t index, const Ca
     }
     simt::set_schedule({});
   }
+}
+
+// Why no variant on the device takes the case; empty if one does.
+std::string why_none(const AnyOperation& operation, DType dtype, size_t index, Device device) {
+  std::string reasons = "no kernel takes this type there";
+  for (size_t i = 0; i < operation.variant_count(); ++i) {
+    const VariantInfo& variant = operation.variant(i);
+    if (variant.device != device || !variant.takes(dtype)) continue;
+    const std::string why_not = operation.supports(i, operation.args(dtype, index));
+    if (why_not.empty()) return "";
+    reasons = str(variant.name, ": ", why_not);
+  }
+  return reasons;
+}
+
+// The cases of an element type that lack a kernel on the device; empty if none does.
+std::string missing(const AnyOperation& operation, DType dtype, Device device) {
+  const std::vector<CaseInfo> cases = operation.cases(dtype);
+  std::string first;
+  int count = 0;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const std::string why = why_none(operation, dtype, i, device);
+    if (!why.empty() && count++ == 0) first = str("'", cases[i].name, "': ", why);
+  }
+  return count ? str(count, " of ", cases.size(), " cases lack a kernel, the first is ", first) : "";
 }
 
 std::vector<std::vector<char>> outputs_of(const Problem& problem, Device device) {
@@ -117,7 +150,7 @@ TEST_CASE("every variant agrees with the fp64 reference on every case of its con
       const std::vector<CaseInfo> cases = operation->cases(dtype);
       REQUIRE(!cases.empty());
       for (size_t i = 0; i < cases.size(); ++i)
-        if (!cases[i].large) run_case(*operation, dtype, i, cases[i], matrix);
+        if (!cases[i].large || tests_large_cases()) run_case(*operation, dtype, i, cases[i], matrix);
     }
     for (const auto& [variant, tally] : matrix) {
       std::printf("%-28s %-32s %3d cases, %d not supported\n", std::string(operation->name()).c_str(),
@@ -128,12 +161,31 @@ TEST_CASE("every variant agrees with the fp64 reference on every case of its con
   }
 }
 
+// supports() is no way out, and neither is leaving an element type or a device to others.
+TEST_CASE("on every device some variant takes each case of each contract") {
+  for (const AnyOperation* operation : tested_operations())
+    for (Device device : {Device::cpu, Device::cuda, Device::simt}) {
+      if (!is_tested(device)) continue;
+      for (DType dtype : operation->dtypes()) {
+        if (dtype == DType::f64 && device != Device::cpu) continue;
+        const std::string lack = missing(*operation, dtype, device);
+        if (device != Device::cpu && !lack.empty()) {
+          std::printf("%s/%s/%s: %s\n", std::string(operation->name()).c_str(), to_string(device).c_str(),
+                      to_string(dtype).c_str(), lack.c_str());
+          continue;
+        }
+        INFO(operation->name() << "/" << to_string(device) << "/" << to_string(dtype));
+        CHECK(lack == "");
+      }
+    }
+}
+
 TEST_CASE("every variant gives the same bits twice") {
   for (const AnyOperation* operation : tested_operations())
     for (size_t variant = 0; variant < operation->variant_count(); ++variant) {
       const VariantInfo& about = operation->variant(variant);
       const DType dtype = operation->dtypes().front();
-      if (!has_device(about.device) || !about.deterministic || !about.takes(dtype)) continue;
+      if (!is_tested(about.device) || !about.deterministic || !about.takes(dtype)) continue;
       const auto cases = operation->cases(dtype);
       const size_t middle = cases.size() / 2;
       const Verifier verifier(*operation, dtype, middle, 7);
