@@ -63,7 +63,8 @@ struct GruOutput {
   Tensor y;    // (T, D * H)
   Tensor h_n;  // (D, B, H): the state after each direction's last step
 };
-GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, const std::vector<GruWeights>& directions);
+GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, int max_seqlen,
+                       const std::vector<GruWeights>& directions);
 
 // engine/ops/loss.cpp: means over the batch, (1).
 Tensor bce_with_logits(const Tensor& logits, const Tensor& labels);  // (B), (B) in [0, 1]

@@ -106,7 +106,7 @@ Tensor gru(const std::vector<Tensor>& in, size_t directions, bool biases, Output
     if (biases) w.bias_ih = in[next + 2], w.bias_hh = in[next + 3];
     next += biases ? 4 : 2;
   }
-  const GruOutput out = gru_sequence(in[0], cu_seqlens, weights);
+  const GruOutput out = gru_sequence(in[0], cu_seqlens, 5, weights);
   if (wanted == Output::y) return out.y;
   if (wanted == Output::h_n) return out.h_n;
   return add(weighted_sum(out.y), weighted_sum(out.h_n));

@@ -1,5 +1,7 @@
 // The GRU against torch.nn.GRU: ragged and unsorted lengths, one or two layers and directions, outputs and
 // all gradients, for every pair of a forward and a backward variant.
+#include <algorithm>
+
 #include "kernels/gru/gru_sequence.h"
 #include "tests/golden.h"
 
@@ -25,6 +27,7 @@ class Gru {
       a.x = x;
       a.cu_seqlens = golden(file_, "cu_seqlens");
       a.directions = directions_;
+      a.max_seqlen = longest(a.cu_seqlens);
       for (int d = 0; d < directions_; ++d) {
         a.weight_ih[d] = arena_.copy(golden(file_, name("weight_ih", i, d)), dtype_);
         a.weight_hh[d] = arena_.copy(golden(file_, name("weight_hh", i, d)), dtype_);
@@ -60,7 +63,8 @@ class Gru {
            .dbias_ih = like(f.bias_ih),
            .dbias_hh = like(f.bias_hh),
            .hidden_size = f.hidden_size,
-           .directions = directions_};
+           .directions = directions_,
+           .max_seqlen = f.max_seqlen};
       variant.run(a, Stream::current(Device::cpu));
       dy = a.dx;
     }
@@ -85,6 +89,12 @@ class Gru {
  private:
   static std::string name(const std::string& kind, size_t layer, int direction) {
     return str(kind, "_l", layer, direction == 1 ? "_reverse" : "");
+  }
+  static int longest(const TensorView& cu_seqlens) {
+    int rows = 0;
+    for (int64_t i = 1; i < cu_seqlens.shape[0]; ++i)
+      rows = std::max(rows, cu_seqlens.as<int32_t>()[i] - cu_seqlens.as<int32_t>()[i - 1]);
+    return rows;
   }
   void compare(const std::string& name, const TensorView& view) const {
     compare(name, view, golden(file_, name));

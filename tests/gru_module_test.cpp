@@ -67,7 +67,7 @@ TEST_CASE("dropout between the layers is the mask of rnn.dropout_l0, in training
     for (const std::string& each : {suffix, suffix + "_reverse"})
       directions.push_back({weights.at("weight_ih_" + each), weights.at("weight_hh_" + each),
                             weights.at("bias_ih_" + each), weights.at("bias_hh_" + each)});
-    return gru_sequence(input, batch.cu_seqlens, directions).y;
+    return gru_sequence(input, batch.cu_seqlens, batch.max_seqlen, directions).y;
   };
   const Tensor below = layer(x, "l0");
 

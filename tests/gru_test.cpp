@@ -1,5 +1,7 @@
 // What a GRU promises beside its numbers: the same bits for any number of threads, and for a sequence
 // whatever else is in the batch.
+#include <algorithm>
+
 #include "kernels/base/philox.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/gru/gru_sequence.h"
@@ -39,6 +41,7 @@ class Layer {
     args.gates = zeros({2, rows, 4 * hidden});
     args.hidden_size = hidden;
     args.directions = 2;
+    args.max_seqlen = *std::max_element(lengths.begin() + first, lengths.begin() + last);
   }
 
   GruSequenceBackward::Args gradient() {
@@ -59,7 +62,8 @@ class Layer {
             .dbias_ih = like(args.bias_ih),
             .dbias_hh = like(args.bias_hh),
             .hidden_size = hidden,
-            .directions = 2};
+            .directions = 2,
+            .max_seqlen = args.max_seqlen};
   }
 
   Arena arena;

@@ -38,7 +38,7 @@ Gru::Output Gru::operator()(const Tensor& x, const PackedBatch& batch) {
       const uint32_t operation = operation_key(str(path_, ".dropout_l", layer - 1));
       output.y = dropout(output.y, batch.row_keys, {dropout_, random_key(operation)});
     }
-    auto [y, h_n] = gru_sequence(output.y, batch.cu_seqlens, layers_[layer]);
+    auto [y, h_n] = gru_sequence(output.y, batch.cu_seqlens, batch.max_seqlen, layers_[layer]);
     output.y = std::move(y);
     output.h_n.push_back(std::move(h_n));
   }

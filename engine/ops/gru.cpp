@@ -31,7 +31,8 @@ std::vector<GruWeights> gradients_like(const std::vector<GruWeights>& directions
 
 }  // namespace
 
-GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, const std::vector<GruWeights>& directions) {
+GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, int max_seqlen,
+                       const std::vector<GruWeights>& directions) {
   check_matrix("gru_sequence", "x", x);
   const auto count = static_cast<int64_t>(directions.size());
   check(count == 1 || count == 2, "gru_sequence: a layer has 1 or 2 directions, not ", count);
@@ -56,7 +57,8 @@ GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, const std::vec
                     .h_n = h_n.view(),
                     .gates = gates.view(),
                     .hidden_size = static_cast<int>(hidden_size),
-                    .directions = static_cast<int>(count)},
+                    .directions = static_cast<int>(count),
+                    .max_seqlen = max_seqlen},
                    stream_of(x));
   const bool needs_dx = needs_grad({x});
   const auto vjp = [=, x = x.detach(), y = y.detach(),
@@ -77,7 +79,8 @@ GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, const std::vec
                               .dbias_ih = views(grads, &GruWeights::bias_ih),
                               .dbias_hh = views(grads, &GruWeights::bias_hh),
                               .hidden_size = static_cast<int>(hidden_size),
-                              .directions = static_cast<int>(count)},
+                              .directions = static_cast<int>(count),
+                              .max_seqlen = max_seqlen},
                              stream_of(x));
     std::vector<Tensor> all{dx};
     for (const GruWeights& g : grads) all.insert(all.end(), {g.weight_ih, g.weight_hh, g.bias_ih, g.bias_hh});

@@ -1,6 +1,9 @@
 // What the contract of the GRU lists: its views, cases and costs.
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
+#include "kernels/base/cases.h"
 #include "kernels/gru/formula.h"
 #include "kernels/gru/gru_sequence.h"
 #include "kernels/gru/standard_math.h"
@@ -13,11 +16,14 @@ struct Shape {
   std::vector<int> lengths;
   int64_t inputs;
   int hidden, directions;
-  bool bias = true, large = false;
+  bool bias = true, large = false, tf32 = false;
 };
 
-std::vector<Shape> shapes() {
-  return {
+// tf32 concerns f32 alone.
+std::vector<Shape> shapes(DType dtype) {
+  const std::vector<int> batch_of_35 = {3, 2, 5, 1, 4, 4, 2, 3, 3, 1, 0, 2, 2, 1, 5, 3, 2, 2,
+                                        1, 1, 3, 4, 2, 1, 2, 3, 1, 1, 2, 4, 1, 3, 2, 1, 2};
+  std::vector<Shape> shapes = {
       {"one step of one unit", {1}, 1, 1, 1},
       {"hidden 1", {5}, 3, 1, 2},
       {"hidden 5 unsorted", {4, 7, 1}, 9, 5, 2},
@@ -26,55 +32,65 @@ std::vector<Shape> shapes() {
       {"hidden 33 ragged with empty ones", {3, 0, 9, 1, 12, 5, 0}, 24, 33, 2},
       {"without biases", {2, 6, 3}, 17, 16, 2, false},
       {"hidden 33 long", {150, 2}, 8, 33, 1},
-      {"hidden 256 alone", {9}, 40, 256, 2},
-      {"hidden 256 batch of 35",
-       {3, 2, 5, 1, 4, 4, 2, 3, 3, 1, 0, 2, 2, 1, 5, 3, 2, 2,
-        1, 1, 3, 4, 2, 1, 2, 3, 1, 1, 2, 4, 1, 3, 2, 1, 2},
-       64,
-       256,
-       1},
-      {"model 32x256", std::vector<int>(32, 256), 768, 256, 2, true, true},
-      {"model 128x512", std::vector<int>(128, 512), 768, 256, 2, true, true},
+      {"hidden 64 batch of 35", batch_of_35, 40, 64, 2},
+      {"hidden 64 ragged without biases", {3, 0, 9, 1, 12, 5, 0, 1, 2}, 8, 64, 1, false},
+      {"hidden 128", {2, 4}, 16, 128, 1},
+      {"hidden 256 alone", {3}, 40, 256, 2},
   };
+  if (dtype == DType::f32)
+    for (const char* name :
+         {"hidden 64 batch of 35", "hidden 128", "hidden 33 ragged with empty ones", "hidden 256 alone"}) {
+      Shape shape =
+          *std::find_if(shapes.begin(), shapes.end(), [&](const Shape& s) { return s.name == name; });
+      shape.name = str(name, ", tf32");
+      shape.tf32 = true;
+      shapes.push_back(shape);
+    }
+  shapes.push_back({"hidden 256 batch of 35", batch_of_35, 64, 256, 1, true, true});
+  shapes.push_back({"model 32x256", std::vector<int>(32, 256), 768, 256, 2, true, true});
+  shapes.push_back({"model 128x512", std::vector<int>(128, 512), 768, 256, 2, true, true});
+  if (dtype == DType::f32)
+    shapes.push_back({"model 128x512, tf32", std::vector<int>(128, 512), 768, 256, 2, true, true, true});
+  return shapes;
 }
 
-int64_t total(const Shape& s) {
-  int64_t sum = 0;
-  for (int length : s.lengths) sum += length;
-  return sum;
+int64_t total(const Shape& s) { return std::accumulate(s.lengths.begin(), s.lengths.end(), int64_t{0}); }
+
+int longest(const Shape& s) {
+  return s.lengths.empty() ? 0 : *std::max_element(s.lengths.begin(), s.lengths.end());
 }
 
-void put_offsets(const TensorView& cu_seqlens, const std::vector<int>& lengths) {
-  auto* offsets = cu_seqlens.as<int32_t>();
-  offsets[0] = 0;
-  for (size_t i = 0; i < lengths.size(); ++i) offsets[i + 1] = offsets[i] + lengths[i];
-}
-
-void scale(const TensorView& view, float factor) {
-  if (!view.defined()) return;
-  for (int64_t i = 0; i < view.size(); ++i) view.as<float>()[i] *= factor;
+void scale(const TensorView& view, double factor) {
+  if (view.defined()) cases::affine(view, factor, 0);
 }
 
 // Weights of the size that initialisation gives them, so that gates are neither all open nor all shut.
 template <class Args>
 void shrink_weights(Args& a) {
   for (int d = 0; d < a.directions; ++d) {
-    scale(a.weight_ih[d], 1 / std::sqrt(static_cast<float>(a.x.shape[1])));
-    scale(a.weight_hh[d], 1 / std::sqrt(static_cast<float>(a.hidden_size)));
+    scale(a.weight_ih[d], 1 / std::sqrt(static_cast<double>(a.x.shape[1])));
+    scale(a.weight_hh[d], 1 / std::sqrt(static_cast<double>(a.hidden_size)));
   }
+}
+
+template <class Body>
+void for_each_value(const TensorView& view, const Body& body) {
+  dispatch<float, bf16>(view.dtype, [&]<class T>() {
+    T* values = view.as<T>();
+    for (int64_t i = 0; i < view.size(); ++i) values[i] = T(body(i, static_cast<float>(values[i])));
+  });
 }
 
 void put_gates(const TensorView& gates, int64_t h) {
-  auto* value = gates.as<float>();
-  for (int64_t i = 0; i < gates.size(); ++i) {
+  for_each_value(gates, [h](int64_t i, float value) {
     const int64_t which = i % (4 * h) / h;
-    if (which < 2) value[i] = gru::StandardMath::sigmoid(value[i]);
-    if (which == 2) value[i] = gru::StandardMath::tanh(value[i]);
-  }
+    if (which < 2) return gru::StandardMath::sigmoid(value);
+    return which == 2 ? gru::StandardMath::tanh(value) : value;
+  });
 }
 
 void put_states(const TensorView& y) {
-  for (int64_t i = 0; i < y.size(); ++i) y.as<float>()[i] = gru::StandardMath::tanh(y.as<float>()[i]);
+  for_each_value(y, [](int64_t, float value) { return gru::StandardMath::tanh(value); });
 }
 
 GruSequence::Args make(DType dtype, const Shape& s) {
@@ -92,6 +108,8 @@ GruSequence::Args make(DType dtype, const Shape& s) {
   a.gates = {nullptr, dtype, {s.directions, rows, 4 * h}};
   a.hidden_size = s.hidden;
   a.directions = s.directions;
+  a.max_seqlen = longest(s);
+  a.tf32 = s.tf32;
   return a;
 }
 
@@ -111,7 +129,9 @@ GruSequenceBackward::Args make_backward(DType dtype, const Shape& s) {
           .dbias_ih = f.bias_ih,
           .dbias_hh = f.bias_hh,
           .hidden_size = f.hidden_size,
-          .directions = f.directions};
+          .directions = f.directions,
+          .max_seqlen = f.max_seqlen,
+          .tf32 = f.tf32};
 }
 
 double sum_of_bytes(const NamedViews& views) {
@@ -170,19 +190,21 @@ NamedViews GruSequenceBackward::outputs(Args& a) {
 
 std::vector<Case<GruSequence::Args>> GruSequence::cases(DType dtype) {
   std::vector<Case<Args>> cases;
-  const auto add = [&](std::string name, const Shape& s, Args args, float biases) {
+  const auto add = [&](std::string name, const Shape& s, Args args, double biases) {
     cases.push_back({std::move(name), args, s.large, [lengths = s.lengths, biases](Args& a) {
-                       put_offsets(a.cu_seqlens, lengths);
+                       cases::put_lengths(a.cu_seqlens, lengths);
                        shrink_weights(a);
                        for (int d = 0; d < a.directions; ++d) scale(a.bias_ih[d], biases);
                      }});
   };
-  for (const Shape& s : shapes()) add(s.name, s, make(dtype, s), 1);
-  const Shape small{"", {5, 1, 8}, 12, 20, 2};
-  add("saturated gates", small, make(dtype, small), 1e4f);
-  Args inference = make(dtype, small);
-  inference.gates = {};
-  add("inference", small, inference, 1);
+  for (const Shape& s : shapes(dtype)) add(s.name, s, make(dtype, s), 1);
+  for (const int hidden : {20, 64}) {
+    const Shape s{str(", hidden ", hidden), {5, 1, 8}, 12, hidden, 2};
+    add("saturated gates" + s.name, s, make(dtype, s), 1e4);
+    Args inference = make(dtype, s);
+    inference.gates = {};
+    add("inference" + s.name, s, inference, 1);
+  }
   return cases;
 }
 
@@ -190,22 +212,24 @@ std::vector<Case<GruSequenceBackward::Args>> GruSequenceBackward::cases(DType dt
   std::vector<Case<Args>> cases;
   const auto add = [&](std::string name, const Shape& s, Args args) {
     cases.push_back({std::move(name), args, s.large, [lengths = s.lengths](Args& a) {
-                       put_offsets(a.cu_seqlens, lengths);
+                       cases::put_lengths(a.cu_seqlens, lengths);
                        shrink_weights(a);
                        put_gates(a.gates, a.hidden_size);
                        put_states(a.y);
                      }});
   };
-  for (const Shape& s : shapes()) add(s.name, s, make_backward(dtype, s));
-  const Shape small{"", {5, 1, 0, 8}, 12, 20, 2};
-  Args args = make_backward(dtype, small);
-  args.dx = {};
-  add("frozen input", small, args);
-  args.dy = {};
-  add("gradient of the last states only", small, args);
-  args = make_backward(dtype, small);
-  args.dh_n = {};
-  add("gradient of the outputs only", small, args);
+  for (const Shape& s : shapes(dtype)) add(s.name, s, make_backward(dtype, s));
+  for (const int hidden : {20, 64}) {
+    const Shape s{str(", hidden ", hidden), {5, 1, 0, 8}, 12, hidden, 2};
+    Args args = make_backward(dtype, s);
+    args.dx = {};
+    add("frozen input" + s.name, s, args);
+    args.dy = {};
+    add("gradient of the last states only" + s.name, s, args);
+    args = make_backward(dtype, s);
+    args.dh_n = {};
+    add("gradient of the outputs only" + s.name, s, args);
+  }
   return cases;
 }
 

@@ -1,9 +1,11 @@
-// The plain CPU variant of the GRU, cell by cell: in f64 the reference, in f32 the yardstick.
+// The plain CPU variant of the GRU, cell by cell: in f64 the reference, in f32 and bf16 the yardstick.
 #include "kernels/gru/gru_sequence.h"
 
 #include <algorithm>
 
+#include "kernels/base/accumulator.h"
 #include "kernels/base/registry.h"
+#include "kernels/base/tf32.h"
 #include "kernels/gru/formula.h"
 #include "kernels/gru/standard_math.h"
 
@@ -25,120 +27,168 @@ void walk(const TensorView& cu_seqlens, bool reverse, bool backwards, const Step
   }
 }
 
+// As a product reads it.
+template <class T>
+accumulator<T> operand(accumulator<T> value, bool tf32) {
+  if constexpr (std::is_same_v<T, bf16>) return accumulator<T>(T(value));
+  if constexpr (std::is_same_v<T, float>) return tf32 ? round_to_tf32(value) : value;
+  return value;
+}
+
+// The elements of a row or matrix in the type that sums are made in: as they are, or as a product reads them.
+template <class T>
+std::vector<accumulator<T>> wide(const T* x, int64_t size) {
+  std::vector<accumulator<T>> values(static_cast<size_t>(size));
+  for (int64_t i = 0; i < size; ++i) values[i] = accumulator<T>(x[i]);
+  return values;
+}
+template <class T>
+std::vector<accumulator<T>> operands(const TensorView& x, bool tf32) {
+  auto values = wide(x.as<T>(), x.size());
+  for (auto& value : values) value = operand<T>(value, tf32);
+  return values;
+}
+
 // Row j of weight times v, plus bias.
 template <class T>
-T project(const TensorView& weight, const TensorView& bias, int64_t j, const T* v) {
-  const int64_t columns = weight.shape[1];
-  const T* w = weight.as<T>() + j * columns;
-  T sum = bias.defined() ? bias.as<T>()[j] : T(0);
-  for (int64_t i = 0; i < columns; ++i) sum += w[i] * v[i];
+accumulator<T> project(const std::vector<accumulator<T>>& weight, const TensorView& bias, int64_t j,
+                       const accumulator<T>* v, int64_t columns) {
+  accumulator<T> sum = bias.defined() ? accumulator<T>(bias.as<T>()[j]) : 0;
+  for (int64_t i = 0; i < columns; ++i) sum += weight[j * columns + i] * v[i];
   return sum;
 }
 
 template <class T>
-gru::Preactivations<T> project_gates(const TensorView& weight, const TensorView& bias, int64_t j, int64_t h,
-                                     const T* v) {
-  return {project(weight, bias, j, v), project(weight, bias, h + j, v), project(weight, bias, 2 * h + j, v)};
+gru::Preactivations<accumulator<T>> project_gates(const std::vector<accumulator<T>>& weight,
+                                                  const TensorView& bias, int64_t j, int64_t h,
+                                                  const accumulator<T>* v, int64_t columns) {
+  const auto gate = [&](int64_t row) { return project<T>(weight, bias, row, v, columns); };
+  return {gate(j), gate(h + j), gate(2 * h + j)};
 }
 
 template <class T>
 void forward(const GruSequence::Args& a, int d) {
+  using Sum = accumulator<T>;
   const int64_t h = a.hidden_size, inputs = a.x.shape[1], width = a.directions * h, rows = a.x.shape[0];
   const int64_t batch = a.cu_seqlens.shape[0] - 1;
-  const std::vector<T> zero(h);
+  const auto x = operands<T>(a.x, a.tf32);
+  const auto weight_ih = operands<T>(a.weight_ih[d], a.tf32);
+  const auto weight_hh = operands<T>(a.weight_hh[d], a.tf32);
+  std::vector<Sum> state(h), read(h);
   T* h_n = a.h_n.as<T>() + d * batch * h;
   std::fill_n(h_n, batch * h, T(0));
   walk(a.cu_seqlens, d == 1, false, [&](int64_t row, int64_t previous, int64_t sequence) {
-    const T* x = a.x.as<T>() + row * inputs;
-    const T* state = previous < 0 ? zero.data() : a.y.as<T>() + previous * width + d * h;
-    T* next = a.y.as<T>() + row * width + d * h;
+    if (previous < 0) std::fill(state.begin(), state.end(), Sum(0));
+    for (int64_t j = 0; j < h; ++j) read[j] = operand<T>(state[j], a.tf32);
+    T* y = a.y.as<T>() + row * width + d * h;
     for (int64_t j = 0; j < h; ++j) {
-      const auto g = gru::gates<gru::StandardMath>(project_gates(a.weight_ih[d], a.bias_ih[d], j, h, x),
-                                                   project_gates(a.weight_hh[d], a.bias_hh[d], j, h, state));
-      next[j] = gru::next_state(g, state[j]);
+      auto input = project_gates<T>(weight_ih, a.bias_ih[d], j, h, x.data() + row * inputs, inputs);
+      input = {Sum(T(input.r)), Sum(T(input.z)), Sum(T(input.n))};
+      const auto g = gru::gates<gru::StandardMath>(
+          input, project_gates<T>(weight_hh, a.bias_hh[d], j, h, read.data(), h));
+      state[j] = gru::next_state(g, state[j]);
+      y[j] = T(state[j]);
       if (!a.gates.defined()) continue;
       T* kept = a.gates.as<T>() + (d * rows + row) * 4 * h + j;
-      kept[0] = g.r, kept[h] = g.z, kept[2 * h] = g.n, kept[3 * h] = g.hn;
+      kept[0] = T(g.r), kept[h] = T(g.z), kept[2 * h] = T(g.n), kept[3 * h] = T(g.hn);
     }
-    std::copy_n(next, h, h_n + sequence * h);
+    std::copy_n(y, h, h_n + sequence * h);
   });
 }
 
 // target += v(3H)^T weight(3H, columns)
-template <class T>
-void add_transposed(const TensorView& weight, const std::vector<T>& v, T* target) {
-  const int64_t columns = weight.shape[1];
+template <class Sum>
+void add_transposed(const std::vector<Sum>& weight, const std::vector<Sum>& v, int64_t columns, Sum* target) {
   for (size_t j = 0; j < v.size(); ++j)
     for (int64_t i = 0; i < columns; ++i)
-      target[i] += v[j] * weight.as<T>()[static_cast<int64_t>(j) * columns + i];
+      target[i] += v[j] * weight[j * static_cast<size_t>(columns) + static_cast<size_t>(i)];
 }
 
-// dweight(3H, columns) += d(3H) v(columns)^T, dbias += d
-template <class T>
-void add_outer(const std::vector<T>& d, const T* v, const TensorView& dweight, const TensorView& dbias) {
-  const int64_t columns = dweight.shape[1];
-  for (size_t j = 0; j < d.size(); ++j) {
-    T* target = dweight.as<T>() + static_cast<int64_t>(j) * columns;
-    for (int64_t i = 0; i < columns; ++i) target[i] += d[j] * v[i];
-    if (dbias.defined()) dbias.as<T>()[j] += d[j];
-  }
+// dweight(3H, columns) += d(3H) v(columns)^T
+template <class Sum>
+void add_outer(const std::vector<Sum>& d, const Sum* v, int64_t columns, std::vector<Sum>& dweight) {
+  for (size_t j = 0; j < d.size(); ++j)
+    for (int64_t i = 0; i < columns; ++i)
+      dweight[j * static_cast<size_t>(columns) + static_cast<size_t>(i)] += d[j] * v[i];
 }
 
-template <class T>
-void set_zero(const TensorView& view) {
-  if (view.defined()) std::fill_n(view.as<T>(), view.size(), T(0));
+template <class Sum>
+void add(const std::vector<Sum>& x, std::vector<Sum>& sum) {
+  for (size_t i = 0; i < x.size(); ++i) sum[i] += x[i];
 }
 
 template <class T>
-void backward(const GruSequenceBackward::Args& a, int d) {
+void store(const std::vector<accumulator<T>>& values, const TensorView& view) {
+  if (view.defined())
+    std::transform(values.begin(), values.end(), view.as<T>(), [](accumulator<T> value) { return T(value); });
+}
+
+// A direction's gradients; dx is added to.
+template <class T>
+void backward(const GruSequenceBackward::Args& a, int d, std::vector<accumulator<T>>& dx) {
+  using Sum = accumulator<T>;
   const int64_t h = a.hidden_size, inputs = a.x.shape[1], width = a.directions * h, rows = a.x.shape[0];
   const int64_t batch = a.cu_seqlens.shape[0] - 1;
-  for (const TensorView& view : {a.dweight_ih[d], a.dweight_hh[d], a.dbias_ih[d], a.dbias_hh[d]})
-    set_zero<T>(view);
-  const std::vector<T> zero(h);
-  std::vector<T> dh(h), dx_gates(3 * h), dh_gates(3 * h);
+  const auto x = operands<T>(a.x, a.tf32);
+  const auto weight_ih = operands<T>(a.weight_ih[d], a.tf32);
+  const auto weight_hh = operands<T>(a.weight_hh[d], a.tf32);
+  std::vector<Sum> dweight_ih(3 * h * inputs), dweight_hh(3 * h * h), dbias_ih(3 * h), dbias_hh(3 * h);
+  std::vector<Sum> dh(h), dinput(3 * h), dhidden(3 * h);
   int64_t current = -1;
   walk(a.cu_seqlens, d == 1, true, [&](int64_t row, int64_t previous, int64_t sequence) {
     if (sequence != current) {
-      std::fill(dh.begin(), dh.end(), T(0));
-      if (a.dh_n.defined()) std::copy_n(a.dh_n.as<T>() + (d * batch + sequence) * h, h, dh.data());
+      std::fill(dh.begin(), dh.end(), Sum(0));
+      if (a.dh_n.defined()) dh = wide(a.dh_n.as<T>() + (d * batch + sequence) * h, h);
       current = sequence;
     }
-    const T* state = previous < 0 ? zero.data() : a.y.as<T>() + previous * width + d * h;
+    std::vector<Sum> state(h);
+    if (previous >= 0) state = wide(a.y.as<T>() + previous * width + d * h, h);
     for (int64_t j = 0; j < h; ++j) {
       const T* kept = a.gates.as<T>() + (d * rows + row) * 4 * h + j;
-      if (a.dy.defined()) dh[j] += a.dy.as<T>()[row * width + d * h + j];
-      const auto g = gru::gradient<T>({kept[0], kept[h], kept[2 * h], kept[3 * h]}, state[j], dh[j]);
-      dx_gates[j] = dh_gates[j] = g.r;
-      dx_gates[h + j] = dh_gates[h + j] = g.z;
-      dx_gates[2 * h + j] = g.n;
-      dh_gates[2 * h + j] = g.hn;
+      if (a.dy.defined()) dh[j] += Sum(a.dy.as<T>()[row * width + d * h + j]);
+      const gru::Gates<Sum> gates{Sum(kept[0]), Sum(kept[h]), Sum(kept[2 * h]), Sum(kept[3 * h])};
+      const auto g = gru::gradient<Sum>(gates, state[j], dh[j]);
+      dinput[j] = dhidden[j] = Sum(T(g.r));
+      dinput[h + j] = dhidden[h + j] = Sum(T(g.z));
+      dinput[2 * h + j] = Sum(T(g.n));
+      dhidden[2 * h + j] = Sum(T(g.hn));
       dh[j] = g.h;
     }
-    add_transposed(a.weight_hh[d], dh_gates, dh.data());
-    add_outer(dx_gates, a.x.as<T>() + row * inputs, a.dweight_ih[d], a.dbias_ih[d]);
-    add_outer(dh_gates, state, a.dweight_hh[d], a.dbias_hh[d]);
-    if (a.dx.defined()) add_transposed(a.weight_ih[d], dx_gates, a.dx.as<T>() + row * inputs);
+    add(dinput, dbias_ih);
+    add(dhidden, dbias_hh);
+    for (auto* values : {&dinput, &dhidden, &state})
+      for (Sum& value : *values) value = operand<T>(value, a.tf32);
+    add_transposed(weight_hh, dhidden, h, dh.data());
+    add_outer(dinput, x.data() + row * inputs, inputs, dweight_ih);
+    add_outer(dhidden, state.data(), h, dweight_hh);
+    if (!dx.empty()) add_transposed(weight_ih, dinput, inputs, dx.data() + row * inputs);
   });
+  store<T>(dweight_ih, a.dweight_ih[d]);
+  store<T>(dweight_hh, a.dweight_hh[d]);
+  store<T>(dbias_ih, a.dbias_ih[d]);
+  store<T>(dbias_hh, a.dbias_hh[d]);
 }
 
 void run(const GruSequence::Args& a, Stream&) {
-  dispatch<double, float>(a.x.dtype, [&]<class T>() {
+  dispatch<double, float, bf16>(a.x.dtype, [&]<class T>() {
     for (int d = 0; d < a.directions; ++d) forward<T>(a, d);
   });
 }
 
 void run_backward(const GruSequenceBackward::Args& a, Stream&) {
-  dispatch<double, float>(a.x.dtype, [&]<class T>() {
-    set_zero<T>(a.dx);
-    for (int d = 0; d < a.directions; ++d) backward<T>(a, d);
+  dispatch<double, float, bf16>(a.x.dtype, [&]<class T>() {
+    std::vector<accumulator<T>> dx(static_cast<size_t>(a.dx.defined() ? a.dx.size() : 0));
+    for (int d = 0; d < a.directions; ++d) backward<T>(a, d, dx);
+    store<T>(dx, a.dx);
   });
 }
 
 const Register<GruSequence> plain{
-    {.name = "plain", .device = Device::cpu, .dtypes = {DType::f64, DType::f32}, .run = run}};
-const Register<GruSequenceBackward> plain_backward{
-    {.name = "plain", .device = Device::cpu, .dtypes = {DType::f64, DType::f32}, .run = run_backward}};
+    {.name = "plain", .device = Device::cpu, .dtypes = {DType::f64, DType::f32, DType::bf16}, .run = run}};
+const Register<GruSequenceBackward> plain_backward{{.name = "plain",
+                                                    .device = Device::cpu,
+                                                    .dtypes = {DType::f64, DType::f32, DType::bf16},
+                                                    .run = run_backward}};
 
 }  // namespace
 }  // namespace tenon
