@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/io/load.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/sha256.h"
 
@@ -26,8 +27,8 @@ std::vector<json> json_lines(const std::string& text) {
 TEST_CASE("every command has a help with an example, and exits with 0") {
   CHECK(tenon_program("--help").code == 0);
   CHECK(tenon_program("--version").out.find("0.") != std::string::npos);
-  for (const std::string command :
-       {"train", "eval", "predict", "encode", "tokenize", "inspect", "kernels", "bench", "generate"}) {
+  for (const std::string command : {"train", "eval", "predict", "encode", "tokenize", "inspect", "convert",
+                                    "kernels", "bench", "generate"}) {
     const Outcome help = tenon_program(command + " --help");
     INFO(command << help.err);
     CHECK(help.code == 0);
@@ -143,7 +144,8 @@ TEST_CASE("kernels --json lists every variant with the stable keys") {
   REQUIRE(all.is_array());
   CHECK(all.size() > 20);
   for (const json& variant : all)
-    for (const char* key : {"op", "variant", "device", "dtypes", "backward", "deterministic", "priority"})
+    for (const char* key : {"op", "variant", "device", "dtypes", "backward", "deterministic", "priority",
+                            "workspace", "limits", "default", "file"})
       CHECK(variant.contains(key));
 }
 
@@ -167,6 +169,26 @@ TEST_CASE("inspect tells files, folders, runs and checkpoints apart, and hashes 
     CHECK(inspect(entry.path())["kind"] == "checkpoint");
   CHECK(tenon_program("inspect " + quoted(trained_run())).out.find("rnn.weight_ih_l0_reverse") !=
         std::string::npos);
+}
+
+TEST_CASE("convert writes an encoder of half the size that gives nearly the same hidden states") {
+  const TemporaryFolder folder;
+  const std::filesystem::path whole = tiny_encoder(), half = folder / "half";
+  REQUIRE(tenon_program("convert " + quoted(whole) + " --out " + quoted(half)).code == 0);
+  const auto whole_size = std::filesystem::file_size(whole / "model.safetensors");
+  CHECK(std::filesystem::file_size(half / "model.safetensors") < 0.6 * static_cast<double>(whole_size));
+  std::vector<std::vector<float>> states;
+  for (const std::filesystem::path& encoder : {whole, half}) {
+    const std::string out = (folder / (encoder.filename().string() + ".safetensors")).string();
+    REQUIRE(tenon_program("encode " + quoted(encoder) + " 'a great film' --out " + out).code == 0);
+    const TensorFile file = open_tensor_file(out);
+    states.push_back(tensor_of(file, *file.find("last_hidden_state")).to_vector<float>());
+  }
+  REQUIRE(states[0].size() == states[1].size());
+  for (size_t i = 0; i < states[0].size(); ++i) CHECK(states[1][i] == Approx(states[0][i]).margin(0.01));
+  const Outcome again = tenon_program("convert " + quoted(whole) + " --out " + quoted(half));
+  CHECK(again.code == 1);
+  CHECK(lines_of(again.err).size() == 1);
 }
 
 TEST_CASE("bench gives figures for what it has verified, and none on simt") {

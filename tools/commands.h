@@ -14,6 +14,7 @@ void add_predict(CLI::App& program);
 void add_encode(CLI::App& program);
 void add_tokenize(CLI::App& program);
 void add_inspect(CLI::App& program);
+void add_convert(CLI::App& program);
 void add_kernels(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_bench(CLI::App& program);

@@ -99,6 +99,7 @@ int main(int argc, char** argv) {
   tenon::add_encode(program);
   tenon::add_tokenize(program);
   tenon::add_inspect(program);
+  tenon::add_convert(program);
   tenon::add_kernels(program);
   tenon::add_generate(program);
   tenon::add_bench(program);
