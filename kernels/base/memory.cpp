@@ -11,6 +11,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "kernels/base/index_fault.h"
 #include "kernels/base/stream.h"
 
 namespace tenon {
@@ -150,6 +151,7 @@ void copy(void* target, Device target_device, const void* source, Device source_
   if (bytes == 0) return;
   const Device mover = target_device == Device::cuda ? target_device : source_device;
   memory_backend(mover).copy(target, source, bytes);
+  if (target_device == Device::cpu) throw_index_fault(source_device);
 }
 
 std::optional<std::pair<const void*, size_t>> find_block(Device device, const void* address) {
@@ -163,7 +165,10 @@ std::optional<std::pair<const void*, size_t>> find_block(Device device, const vo
   return std::pair(start, block.requested);
 }
 
-void Stream::synchronize() const { memory_backend(device_).synchronize(handle_); }
+void Stream::synchronize() const {
+  memory_backend(device_).synchronize(handle_);
+  throw_index_fault(device_);
+}
 
 Stream& Stream::current(Device device) {
   memory_backend(device);

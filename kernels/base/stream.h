@@ -10,7 +10,7 @@ class Stream {
 
   Device device() const { return device_; }
   void* handle() const { return handle_; }  // cudaStream_t on cuda, null elsewhere
-  void synchronize() const;
+  void synchronize() const;                 // throws for what kernels have found: see index_fault.h
 
   // The stream that operations of this thread use. Throws where the build or the machine lacks the device.
   static Stream& current(Device device);

@@ -17,25 +17,25 @@ inline constexpr T laplace_factor = T(1 / (0.282095 * 1.4142135623730951));
 
 // exp(x) - 1 without cancellation.
 template <class Math, class T>
-T expm1(T x) {
+constexpr T expm1(T x) {
   return Math::tanh(T(0.5) * x) * (Math::exp(x) + T(1));
 }
 
 // tanh(softplus(x)) = (e^2 + 2e) / (e^2 + 2e + 2) with e = exp(x); 1 in every precision from 20 on.
 template <class Math, class T>
-T tanh_softplus(T x) {
+constexpr T tanh_softplus(T x) {
   const T e = Math::exp(x > T(20) ? T(20) : x), n = e * (e + T(2));
   return x > T(20) ? T(1) : n / (n + T(2));
 }
 
 template <class Math, class T>
-T softplus(T x) {
+constexpr T softplus(T x) {
   const T a = x < T(0) ? -x : x;
   return (x > T(0) ? x : T(0)) + Math::log1p(Math::exp(-a));
 }
 
 template <UnaryKind kind, class Math, class T>
-T value(T x) {
+constexpr T value(T x) {
   using enum UnaryKind;
   if constexpr (kind == identity) return x;
   if constexpr (kind == relu) return x < T(0) ? T(0) : x;
@@ -56,7 +56,7 @@ T value(T x) {
 }
 
 template <UnaryKind kind, class Math, class T>
-T derivative(T x) {
+constexpr T derivative(T x) {
   using enum UnaryKind;
   if constexpr (kind == identity) return T(1);
   if constexpr (kind == relu) return x > T(0) ? T(1) : T(0);

@@ -2,6 +2,7 @@
 #include "kernels/embedding/embedding.h"
 
 #include "kernels/base/cases.h"
+#include "kernels/base/index_fault.h"
 #include "kernels/base/registry.h"
 #include "kernels/layer_norm/rows.h"
 
@@ -106,13 +107,11 @@ void fill_indices(Args& a, const Shape& s) {
   cases::put_indices(a.token_types, 2);
 }
 
-void check_index(const TensorView& index, int64_t size, std::string_view what, std::string_view table,
-                 std::string_view advice) {
+void check_index(const TensorView& index, IndexKind kind, int64_t size) {
   if (!index.defined()) return;
   for (int64_t row = 0; row < index.size(); ++row) {
     const int32_t value = index.as<int32_t>()[row];
-    check(value >= 0 && value < size, what, " ", value, " at row ", row,
-          value < 0 ? " is below " : " is past ", table, " of ", size, "; ", advice);
+    if (value < 0 || value >= size) fail(describe({1, kind, value, row, size}));
   }
 }
 
@@ -121,9 +120,9 @@ void check_index(const TensorView& index, int64_t size, std::string_view what, s
 void check_embedding_indices(const TensorView& ids, const TensorView& positions,
                              const TensorView& token_types, int64_t vocabulary, int64_t max_position,
                              int64_t types) {
-  check_index(ids, vocabulary, "token id", "the vocabulary", "use the tokenizer of this encoder");
-  check_index(positions, max_position, "position", "the position table", "lower --max-length");
-  check_index(token_types, types, "token type", "the token type table", "give 0, or 1 for a second text");
+  check_index(ids, IndexKind::token_id, vocabulary);
+  check_index(positions, IndexKind::position, max_position);
+  check_index(token_types, IndexKind::token_type, types);
 }
 
 std::vector<Case<Embedding::Args>> Embedding::cases(DType dtype) {

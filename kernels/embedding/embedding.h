@@ -1,6 +1,7 @@
 // BERT's embeddings (HuggingFace's BertEmbeddings, less its dropout), forward and backward:
 //   sum = word[id] + position[pos] + token_type[type],  y = layer_norm(sum)
-// An index outside its table throws, naming the index, its row and the size of the table.
+// An index outside its table throws, naming the index, its row and the size of the table; found by a kernel
+// of a GPU, when the host next waits for the device (kernels/base/index_fault.h).
 #pragma once
 #include "kernels/base/op.h"
 
@@ -43,7 +44,8 @@ struct Embedding {
   static Tolerance tolerance(DType) { return {.factor = 3, .floor = 2e-7, .absolute = 5e-8}; }
 };
 
-// The gradients of the tables are written whole, zeros included, and each sums its rows in the order of T.
+// The gradients of the tables are written whole, zeros included; in which order each sums its rows is decided
+// by the indices alone.
 struct EmbeddingBackward {
   static constexpr std::string_view name = "embedding_backward";
 

@@ -5,6 +5,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/index_fault.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -60,8 +61,7 @@ std::string title(const Shape& s) { return str(s.picked, " of ", s.rows, "x", s.
 void check_gather_index(const TensorView& index, int64_t rows) {
   for (int64_t m = 0; m < index.size(); ++m) {
     const int32_t value = index.as<int32_t>()[m];
-    check(value >= 0 && value < rows, "index ", value, " at place ", m, " picks no row of a tensor that has ",
-          rows);
+    if (value < 0 || value >= rows) fail(describe({1, IndexKind::row, value, m, rows}));
   }
 }
 

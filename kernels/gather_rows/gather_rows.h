@@ -1,5 +1,6 @@
 // Rows picked by index (torch.index_select over dimension 0), forward and backward: y[m] = x[index[m]].
-// An index outside x throws.
+// An index outside x throws; found by a kernel of a GPU, when the host next waits for the device
+// (kernels/base/index_fault.h).
 #pragma once
 #include "kernels/base/op.h"
 
@@ -24,7 +25,8 @@ struct GatherRows {
   static Tolerance tolerance(DType) { return {.factor = 1}; }  // a copy
 };
 
-// dx[t] = sum of dy[m] over index[m] == t in the order of m; rows that nothing picked become zero.
+// dx[t] = sum of dy[m] over index[m] == t, in an order that the index alone decides; rows that nothing picked
+// become zero.
 struct GatherRowsBackward {
   static constexpr std::string_view name = "gather_rows_backward";
 

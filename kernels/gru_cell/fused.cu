@@ -36,7 +36,7 @@ template <int width, class T>
 struct GateVectors {
   Vector<T, width> r, z, n;
 
-  __device__ GateVectors() = default;
+  GateVectors() = default;
   __device__ GateVectors(const T* gates, int64_t h)
       : r(load_vector<width>(gates)),
         z(load_vector<width>(gates + h)),

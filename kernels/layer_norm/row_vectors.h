@@ -28,6 +28,13 @@ class HeldRow {
   __device__ const Vector<T, width>& read(int k, const T* source) {
     return vectors_[k] = load_vector<width>(source);
   }
+  // Keeps what was computed; a row too long for registers goes to memory of the thread's own, for again().
+  __device__ void put(int k, T* memory, const Vector<T, width>& values) {
+    if constexpr (held > 0)
+      vectors_[k] = values;
+    else
+      store_vector(memory, values);
+  }
   __device__ Vector<T, width> again(int k, const T* source) const {
     if constexpr (held > 0)
       return vectors_[k];

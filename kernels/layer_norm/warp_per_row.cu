@@ -4,8 +4,7 @@
 // out.
 #include "kernels/base/registry.h"
 #include "kernels/layer_norm/layer_norm.h"
-#include "kernels/layer_norm/row_vectors.h"
-#include "kernels/simt/simt.h"
+#include "kernels/layer_norm/warp_rows.h"
 
 namespace tenon {
 namespace {
@@ -26,39 +25,14 @@ __global__ void __launch_bounds__(warps* warp_size) forward(Rows<T> rows) {
   const int64_t row = int64_t{blockIdx.x} * warps + warp_number();
   if (row >= rows.rows) return;
   const T* x = rows.x + row * rows.columns;
-  T* y = rows.y + row * rows.columns;
-  const auto count = static_cast<float>(rows.columns);
-  const auto each = [&](const auto& body) {
-    for_each_vector<width, held, warp_size>(rows.columns, lane_number(), body);
-  };
-
   HeldRow<T, width, held> held_x;
-  float sum = 0, squares = 0;
-  each([&](int k, int64_t column) {
+  float sum = 0;
+  for_each_vector<width, held, warp_size>(rows.columns, lane_number(), [&](int k, int64_t column) {
     const auto& values = held_x.read(k, x + column);
     for (int i = 0; i < width; ++i) sum += to_float(values[i]);
   });
-  const float mean = warp_sum(sum) / count;
-  each([&](int k, int64_t column) {
-    const auto values = held_x.again(k, x + column);
-    for (int i = 0; i < width; ++i) {
-      const float difference = to_float(values[i]) - mean;
-      squares += difference * difference;
-    }
-  });
-  const float rstd = 1.0f / sqrtf(warp_sum(squares) / count + rows.eps);
-  each([&](int k, int64_t column) {
-    const auto values = held_x.again(k, x + column);
-    const auto gamma = load_vector<width>(rows.gamma + column), beta = load_vector<width>(rows.beta + column);
-    Vector<T, width> result;
-    for (int i = 0; i < width; ++i)
-      result[i] = from_float<T>((to_float(values[i]) - mean) * rstd * to_float(gamma[i]) + to_float(beta[i]));
-    store_vector(y + column, result);
-  });
-  if (lane_number() == 0) {
-    rows.mean[row] = mean;
-    rows.rstd[row] = rstd;
-  }
+  normalise_held(held_x, x, sum, rows.columns, rows.gamma, rows.beta, rows.eps, rows.y + row * rows.columns,
+                 rows.mean + row, rows.rstd + row);
 }
 
 void run(const LayerNorm::Args& a, Stream& stream) {

@@ -131,6 +131,22 @@ __device__ inline uint32_t ballot(bool predicate, uint32_t members = whole_warp,
 #endif
 }
 
+// The lowest lane of a mask that is not empty, and how many lanes a mask has.
+__device__ inline int lowest_lane(uint32_t mask) {
+#ifdef __CUDACC__
+  return __ffs(static_cast<int>(mask)) - 1;
+#else
+  return __builtin_ctz(mask);
+#endif
+}
+__device__ inline int count_lanes(uint32_t mask) {
+#ifdef __CUDACC__
+  return __popc(mask);
+#else
+  return __builtin_popcount(mask);
+#endif
+}
+
 // Sum and maximum over a whole warp, the same bits in every lane.
 template <Shuffled T>
 __device__ inline T warp_sum(T value, Here here = Here::current()) {
