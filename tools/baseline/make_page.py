@@ -89,6 +89,29 @@ def imdb(result):
         yield f"    tenon train --encoder all-MiniLM-L6-v2 --data aclImdb_v1.tar.gz --out RUN --cache-features {flags}"
 
 
+def range_of(values):
+    return str(min(values)) if len(set(values)) == 1 else f"{min(values)}-{max(values)}"
+
+
+def ptxas(result):
+    yield f"\n## What the CUDA kernels take\n\nOf the kernels in each file, compiled by nvcc {result['nvcc']}: the smallest and the largest figure"
+    yield "for sm_80 / sm_90a (all of it is in `benchmarks/ptxas.json`, which `tools/build-cuda` writes). Local memory is where spilled"
+    yield "registers and indexed arrays lie. Shared memory is asked for at the launch and does not show here.\n"
+    yield "| file | kernels | registers | bytes of stack | accesses to local memory |\n|---|---|---|---|---|"
+    files = {}
+    for kernel in result["kernels"]:
+        files.setdefault(kernel["file"], {}).setdefault(kernel["arch"], []).append(kernel)
+    for file, by_arch in files.items():
+        cells = [f"`{file}`", max(len(kernels) for kernels in by_arch.values())]
+        for key in ("registers", "stack", "local"):
+            cells.append(" / ".join(range_of([kernel[key] for kernel in by_arch[arch]]) for arch in sorted(by_arch, key=arch_number)))
+        yield "| " + " | ".join(map(str, cells)) + " |"
+
+
+def arch_number(arch):
+    return int("".join(letter for letter in arch if letter.isdigit()))
+
+
 def page():
     found = {name: load(name) for name in CASES}
     lines = [HEAD]
@@ -107,6 +130,8 @@ def page():
         lines += imdb(result)
     if parity := load("minilm_parity"):
         lines.append(f"\nParity of all-MiniLM-L6-v2 with PyTorch: see `benchmarks/minilm_parity.json` ({parity['date'][:10]}).")
+    if result := load("ptxas"):
+        lines += ptxas(result)
     lines.append("\nThe `cuda` device has not been measured.")
     return "\n".join(lines) + "\n"
 
