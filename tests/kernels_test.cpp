@@ -1,7 +1,8 @@
 // One loop over everything that is registered: operations, variants, element types, cases; on simt also over
 // the orders in which threads run. Nobody writes a test for a single variant. Prints the matrix of what ran.
 // TENON_TEST_OPS=layer_norm,gelu tests these operations and their gradients alone, TENON_TEST_DEVICE=cuda
-// this device alone; TENON_TEST_LARGE=1 adds the cases that are marked large.
+// this device alone, TENON_TEST_FILE=faults/ those variants alone that a file with such a path has
+// registered; TENON_TEST_LARGE=1 adds the cases that are marked large.
 #include <algorithm>
 #include <map>
 #include <sstream>
@@ -33,6 +34,11 @@ std::vector<const AnyOperation*> tested_operations() {
 bool is_tested(Device device) {
   static const char* const only = std::getenv("TENON_TEST_DEVICE");
   return has_device(device) && (!only || parse_device(only) == device);
+}
+
+bool is_tested(const VariantInfo& variant) {
+  static const char* const file = std::getenv("TENON_TEST_FILE");
+  return is_tested(variant.device) && (!file || variant.file.find(file) != std::string::npos);
 }
 
 bool tests_large_cases() {
@@ -72,7 +78,7 @@ void run_case(const AnyOperation& operation, DType dtype, size_t index, const Ca
   const Verifier verifier(operation, dtype, index, 20260101 + index);
   for (size_t variant = 0; variant < operation.variant_count(); ++variant) {
     const VariantInfo& about = operation.variant(variant);
-    if (!is_tested(about.device) || !about.takes(dtype)) continue;
+    if (!is_tested(about) || !about.takes(dtype)) continue;
     Tally& tally = matrix[str(about.device, " ", about.name, " ", dtype)];
     if (!operation.supports(variant, verifier.inputs().args()).empty()) {
       ++tally.unsupported;
@@ -179,7 +185,7 @@ TEST_CASE("every variant gives the same bits twice") {
     for (size_t variant = 0; variant < operation->variant_count(); ++variant) {
       const VariantInfo& about = operation->variant(variant);
       const DType dtype = operation->dtypes().front();
-      if (!is_tested(about.device) || !about.deterministic || !about.takes(dtype)) continue;
+      if (!is_tested(about) || !about.deterministic || !about.takes(dtype)) continue;
       const auto cases = operation->cases(dtype);
       const size_t middle = cases.size() / 2;
       const Verifier verifier(*operation, dtype, middle, 7);

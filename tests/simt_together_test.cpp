@@ -78,19 +78,19 @@ TEST_CASE("a ClusterBarrier hands memory from warp to warp") {
 
 TEST_CASE("asynchronous stores carry a state from step to step") {
   for (int cluster : {1, 2, 3, 4, 8}) {
-    std::vector<float> expected(static_cast<size_t>(cluster) * 32);
-    std::iota(expected.begin(), expected.end(), 0.0f);
+    std::vector<uint32_t> expected(static_cast<size_t>(cluster) * 32);
+    std::iota(expected.begin(), expected.end(), 0u);
     for (int step = 0; step < 7; ++step) {
-      const std::vector<float> before = expected;
+      const std::vector<uint32_t> before = expected;
       for (int i = 0; i < cluster * 32; ++i) {
-        float sum = 0;
+        uint32_t sum = 0;
         for (int other = 0; other < cluster; ++other)
-          sum += static_cast<float>(other + 1) * before[static_cast<size_t>(32 * other + (i + 1) % 32)];
-        expected[static_cast<size_t>(i)] = 0.125f * sum;
+          sum += static_cast<uint32_t>(other + 1) * before[static_cast<size_t>(32 * other + (i + 1) % 32)];
+        expected[static_cast<size_t>(i)] = sum;
       }
     }
     under_every_schedule([&](Stream& stream) {
-      const Array<float> y(expected.size());
+      const Array<uint32_t> y(expected.size());
       test::exchange_all(y.data(), cluster, 7, stream);
       REQUIRE(y.values() == expected);
     });

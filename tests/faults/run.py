@@ -53,8 +53,13 @@ def plant(name, changed, source, patch, arguments):
         shutil.copy(ROOT / file, folder / file)
     if patch:
         must(["patch", "-p1", "-s", "-d", folder, "-i", patch])
+    return link(folder, source, arguments)
+
+
+def link(folder, source, arguments, prologue=""):
+    """A shared object of the source, which stands in the folder with whatever is changed around it."""
     unit = folder / "unit.cpp"
-    unit.write_text(f'#include "{folder / source}"\n')
+    unit.write_text(f'{prologue}#include "{folder / source}"\n')
     directory, command = compile_command(arguments.build, source)
     must(command + ["-w", "-O1", "-iquote", folder, "-o", folder / "fault.o", "-c", unit], cwd=directory)
     compiler = next(word for word in command if "ccache" not in word)
@@ -65,11 +70,17 @@ def plant(name, changed, source, patch, arguments):
     return folder / "fault.so"
 
 
-def run_test(fault, variant, arguments):
+def run_test(fault, operations, device, arguments, **environment):
     """kernels_test up to its first failure."""
-    operation, device, _ = variant.split("/")
-    return run([arguments.test, "--abort"], env={**os.environ, "LD_PRELOAD": str(fault), "TENON_TEST_OPS": operation,
-                                                 "TENON_TEST_DEVICE": device})
+    return run([arguments.test, "--abort"], env={**os.environ, "LD_PRELOAD": str(fault), "TENON_TEST_OPS": operations,
+                                                 "TENON_TEST_DEVICE": device, **environment})
+
+
+def first_failure(output, variant=r"\S+"):
+    """What kernels_test says of the variant, or None."""
+    seen = re.search(rf'^.*FAILED:\n\s*CHECK\(.*\)\nwith expansion:\n(.*?)\nwith messages?:\n\s*{variant}.*$',
+                     output, re.M | re.S)
+    return " ".join(seen.group(1).split()).removesuffix('== ""').strip('" ') if seen else None
 
 
 def parse(patch):
@@ -82,20 +93,20 @@ def parse(patch):
 
 
 def check_fault(patch, arguments):
-    """What went wrong, or None, and a line to print."""
+    """What went wrong, or None, and how the fault showed."""
     what, variant, changed, source = parse(patch)
-    result = run_test(plant(patch.stem, changed, source, patch, arguments), variant, arguments)
-    seen = re.search(rf'^.*FAILED:\n\s*CHECK\(.*\)\nwith expansion:\n(.*?)\nwith messages?:\n\s*{variant}.*$',
-                     result.stdout, re.M | re.S)
-    if result.returncode == 0 or not seen:
+    operation, device, _ = variant.split("/")
+    result = run_test(plant(patch.stem, changed, source, patch, arguments), operation, device, arguments)
+    reason = first_failure(result.stdout, variant)
+    if result.returncode == 0 or not reason:
         return f"{patch.name} was not found: {what}\n{result.stdout[-2000:]}", None
-    reason = " ".join(seen.group(1).split()).removesuffix('== ""').strip('" ')[:110]
-    return None, f"{patch.stem:24} {variant}: {reason}"
+    return None, f"{variant}: {reason}"
 
 
 def check_control(patch, arguments):
     _, variant, changed, source = parse(patch)
-    result = run_test(plant("no_fault", changed, source, None, arguments), variant, arguments)
+    operation, device, _ = variant.split("/")
+    result = run_test(plant("no_fault", changed, source, None, arguments), operation, device, arguments)
     return f"{source} fails without a fault\n{result.stdout[-2000:]}" if result.returncode else None, None
 
 
@@ -113,13 +124,13 @@ def main():
         patches = [FOLDER / f"{name}.patch" for name in arguments.patches]
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count())) as pool:
-        jobs = [pool.submit(check_control, patches[0], arguments)]
-        jobs += [pool.submit(check_fault, patch, arguments) for patch in patches]
-        for job in jobs:
-            wrong, line = job.result()
+        jobs = {pool.submit(check_control, patches[0], arguments): "no fault"}
+        jobs.update((pool.submit(check_fault, patch, arguments), patch.stem) for patch in patches)
+        for job, name in jobs.items():
+            wrong, reason = job.result()
             failed += wrong is not None
-            if wrong or line:
-                print(wrong or line, flush=True)
+            if wrong or reason:
+                print(wrong or f"{name:24} {reason[:140]}", flush=True)
     print(f"{len(patches)} faults planted, {failed} problems")
     return 1 if failed or not patches else 0
 

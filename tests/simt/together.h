@@ -11,8 +11,8 @@ void rotate_in_cluster(int* y, int clusters, int cluster, int delta, Stream& str
 void add_into_first_block(int* y, int cluster, Stream& stream);  // atomics in another block's shared memory
 void count_ranks(int* y, int clusters, int cluster, Stream& stream);  // 2 values a block: rank, blocks
 void hand_over_in_block(int* y, int rounds, Stream& stream);          // a warp to a warp, 32 values a round
-void exchange_all(float* y, int cluster, int steps, Stream& stream);  // one value a thread, store_async
-void send_vectors(int* y, Stream& stream);                            // 7 words a lane, from 32 lanes
+void exchange_all(uint32_t* y, int cluster, int steps, Stream& stream);  // one value a thread, store_async
+void send_vectors(int* y, Stream& stream);                               // 7 words a lane, from 32 lanes
 int64_t most_clusters_of_4();
 
 // Wrong, in the way that the name says.

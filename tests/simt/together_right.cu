@@ -75,12 +75,12 @@ __global__ void hand_over_kernel(int* y, int rounds) {
 
 struct Slots {
   ClusterBarrier full[2], empty[2];
-  float data[2][8][32];  // of each block of the cluster
+  uint32_t data[2][8][32];  // of each block of the cluster
 };
 
 // In each step every block sends its values to all others and then adds up those of a neighbouring thread. A
 // slot is sent to again when its block has said that it was read.
-__global__ void exchange_kernel(float* y, int steps) {
+__global__ void exchange_kernel(uint32_t* y, int steps) {
   auto& smem = shared<Slots>();
   const int thread = thread_number(), rank = cluster_rank(), blocks = cluster_blocks();
   if (thread == 0) {
@@ -91,12 +91,12 @@ __global__ void exchange_kernel(float* y, int steps) {
     fence_barrier_init();
   }
   sync_cluster();
-  float value = static_cast<float>(32 * rank + thread);
+  auto value = static_cast<uint32_t>(32 * rank + thread);
   for (int step = 0; step < steps; ++step) {
     const int slot = step % 2, phase = step / 2;
     ClusterBarrier* const full = &smem.full[slot];
-    float* const own = &smem.data[slot][rank][thread];
-    if (thread == 0) full->arrive_expect((blocks - 1) * 32 * static_cast<int>(sizeof(float)));
+    uint32_t* const own = &smem.data[slot][rank][thread];
+    if (thread == 0) full->arrive_expect((blocks - 1) * 32 * static_cast<int>(sizeof value));
     if (phase > 0 && blocks > 1) smem.empty[slot].wait((phase - 1) % 2);
     *own = value;
     for (int other = 0; other < blocks; ++other)
@@ -105,8 +105,7 @@ __global__ void exchange_kernel(float* y, int steps) {
     sync_threads();  // for the block's own values
     value = 0;
     for (int other = 0; other < blocks; ++other)
-      value += static_cast<float>(other + 1) * smem.data[slot][other][(thread + 1) % 32];
-    value *= 0.125f;
+      value += static_cast<uint32_t>(other + 1) * smem.data[slot][other][(thread + 1) % 32];
     sync_threads();
     if (thread < blocks && thread != rank) in_block(&smem.empty[slot], thread)->arrive();
   }
@@ -163,7 +162,7 @@ void count_ranks(int* y, int clusters, int cluster, Stream& stream) {
 void hand_over_in_block(int* y, int rounds, Stream& stream) {
   launch(stream, {.block = 64, .shared_bytes = sizeof(HandOver)}, hand_over_kernel, y, rounds);
 }
-void exchange_all(float* y, int cluster, int steps, Stream& stream) {
+void exchange_all(uint32_t* y, int cluster, int steps, Stream& stream) {
   launch(stream, {.grid = cluster, .block = 32, .shared_bytes = sizeof(Slots), .cluster = cluster},
          exchange_kernel, y, steps);
 }
