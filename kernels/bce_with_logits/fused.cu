@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(loss_threads)
     sum += term.loss;
     if (slopes) slopes[i] = from_float<T>(term.slope / static_cast<float>(size));
   }
-  sum = loss_block_sum(sum);
+  sum = block_sum(sum, shared<LossSmem>().partial);
   if (thread_number() == 0) sums[blockIdx.x] = from_float<Out>(sum / divisor);
 }
 

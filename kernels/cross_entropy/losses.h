@@ -1,6 +1,7 @@
-// What the losses share on a GPU: sums over a block, the mean that ends a loss, and the backward, which
-// scales the slopes that the forward has left by the gradient of the loss.
+// What the losses share on a GPU: the mean that ends a loss, and the backward, which scales the slopes that
+// the forward has left by the gradient of the loss.
 #pragma once
+#include "kernels/simt/block_reduce.h"
 #include "kernels/simt/simt.h"
 
 namespace tenon {
@@ -12,24 +13,13 @@ struct LossSmem {
   float partial[loss_warps];
 };
 
-// The sum over the block, in every thread; once in a kernel.
-__device__ inline float loss_block_sum(float value) {
-  auto& smem = shared<LossSmem>();
-  value = warp_sum(value);
-  if (lane_number() == 0) smem.partial[warp_number()] = value;
-  sync_threads();
-  float sum = 0;
-  for (int warp = 0; warp < loss_warps; ++warp) sum += smem.partial[warp];
-  return sum;
-}
-
 // loss = the sum of `count` terms over `size`, by one block.
 template <class T>
 __global__ void __launch_bounds__(loss_threads)
     mean_of_terms(const float* terms, int64_t count, float size, T* loss) {
   float sum = 0;
   for (int64_t i = thread_number(); i < count; i += loss_threads) sum += terms[i];
-  sum = loss_block_sum(sum);
+  sum = block_sum(sum, shared<LossSmem>().partial);
   if (thread_number() == 0) *loss = from_float<T>(sum / size);
 }
 

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(piece_threads) sum_pieces(Table table, double*
   double sum = 0;
   for_each_element<piece_size, 1, 4>(table,
                                      [&](float(&value)[1]) { sum += double{value[0]} * double{value[0]}; });
-  sum = norm_block_sum(sum);
+  sum = block_sum(sum, shared<NormSmem>().partial);
   if (thread_number() == 0) sums[blockIdx.x] = sum;
 }
 

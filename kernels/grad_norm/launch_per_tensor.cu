@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(norm_threads) sum_share(const float* x, int64_
   const int64_t begin = blockIdx.x * elements_of_block;
   for (int64_t i = begin + thread_number(); i < begin + elements_of_block && i < size; i += norm_threads)
     sum += double{x[i]} * double{x[i]};
-  sum = norm_block_sum(sum);
+  sum = block_sum(sum, shared<NormSmem>().partial);
   if (thread_number() == 0) sums[blockIdx.x] = sum;
 }
 

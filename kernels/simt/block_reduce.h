@@ -7,12 +7,13 @@ inline namespace TENON_SIMT_BUILD {
 
 // `partial` is shared memory, a number for each warp, and the block is made of whole warps. Calls may follow
 // each other with the same memory.
-__device__ inline float block_sum(float value, float* partial, Here here = Here::current()) {
+template <Shuffled T>
+__device__ inline T block_sum(T value, T* partial, Here here = Here::current()) {
   value = warp_sum(value, here);
   sync_threads(here);  // slow warps may still be reading what the call before has left
   if (lane_number() == 0) partial[warp_number()] = value;
   sync_threads(here);
-  float sum = 0;
+  T sum = 0;
   for (int warp = 0; warp < static_cast<int>(blockDim.x) / warp_size; ++warp) sum += partial[warp];
   return sum;
 }
