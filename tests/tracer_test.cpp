@@ -6,6 +6,7 @@
 #include "engine/ops.h"
 #include "engine/optim/optimizer.h"
 #include "kernels/base/memory.h"
+#include "kernels/base/select.h"
 #include "tests/catch.h"
 
 using namespace tenon;
@@ -102,6 +103,20 @@ TEST_CASE("a step of Adam gives the same losses, gradients and parameters on eve
 TEST_CASE("a step of SGD with momentum gives the same losses, gradients and parameters on every device") {
   compare_devices(
       [](NamedParameters parameters) { return make_sgd(std::move(parameters), {.momentum = 0.9}); });
+}
+
+TEST_CASE("every variant of every device tells of a label that is none of the classes") {
+  const AnyOperation* operation = find_operation("cross_entropy");
+  for (size_t i = 0; i < operation->variant_count(); ++i) {
+    const VariantInfo& variant = operation->variant(i);
+    if (!has_device(variant.device)) continue;
+    INFO(to_string(variant.device) << " " << variant.name);
+    force_variants(str("cross_entropy=", variant.name));
+    const Tensor labels = Tensor::from(std::vector<int32_t>{0, 2}, {2}, variant.device);
+    CHECK_THROWS_WITH(cross_entropy(wave({2, 2}, 0.37, variant.device), labels).item(),
+                      "label 2 at row 1 is none of the 2 classes; labels count from 0");
+  }
+  clear_forced_variants();
 }
 
 TEST_CASE("an absent device is refused in one sentence") {

@@ -37,6 +37,9 @@ std::string describe(const IndexFault& fault) {
   if (fault.kind == IndexKind::row)
     return str("index ", fault.index, " at place ", fault.row, " picks no row of a tensor that has ",
                fault.size);
+  if (fault.kind == IndexKind::label)
+    return str("label ", fault.index, " at row ", fault.row, " is none of the ", fault.size,
+               " classes; labels count from 0");
   const auto& [index, table, advice] = words[static_cast<int>(fault.kind)];
   return str(index, " ", fault.index, " at row ", fault.row, fault.index < 0 ? " is below " : " is past ",
              table, " of ", fault.size, "; ", advice);

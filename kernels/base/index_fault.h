@@ -9,7 +9,7 @@
 
 namespace tenon {
 
-enum class IndexKind : int32_t { token_id, position, token_type, row };
+enum class IndexKind : int32_t { token_id, position, token_type, row, label };
 
 struct IndexFault {
   int32_t count;  // of indices outside their tables; the first to be counted fills in the rest

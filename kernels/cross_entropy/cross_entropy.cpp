@@ -3,6 +3,7 @@
 #include "kernels/cross_entropy/cross_entropy.h"
 
 #include "kernels/base/cases.h"
+#include "kernels/base/index_fault.h"
 #include "kernels/base/registry.h"
 #include "kernels/cross_entropy/formula.h"
 
@@ -12,8 +13,7 @@ namespace {
 void check_labels(const TensorView& labels, int64_t classes) {
   for (int64_t row = 0; row < labels.size(); ++row) {
     const int32_t label = labels.as<int32_t>()[row];
-    check(label >= 0 && label < classes, "label ", label, " at row ", row, " is none of the ", classes,
-          " classes; labels count from 0");
+    if (label < 0 || label >= classes) fail(describe({1, IndexKind::label, label, row, classes}));
   }
 }
 

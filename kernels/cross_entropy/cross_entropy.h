@@ -1,7 +1,8 @@
 // Cross entropy of logits against class indices (torch.nn.CrossEntropyLoss, reduction "mean"), forward and
 // backward:  loss = mean of log(sum exp(z)) - z[label],   slope = (softmax(z) - onehot(label)) / B
 // The forward leaves the slopes, which share their exponentials with the loss; the backward only scales them.
-// A label outside [0, C) throws on the cpu; a GPU cannot, and makes the loss and the row's slopes NaN.
+// A label outside [0, C) throws; on a GPU when the host next waits for the device
+// (kernels/base/index_fault.h).
 #pragma once
 #include "kernels/base/op.h"
 

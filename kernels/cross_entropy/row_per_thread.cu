@@ -6,6 +6,7 @@
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/cross_entropy/formula.h"
 #include "kernels/cross_entropy/losses.h"
+#include "kernels/gather_rows/checked_index.h"
 #include "kernels/simt/simt.h"
 
 namespace tenon {
@@ -15,13 +16,12 @@ constexpr int threads = 128;
 
 template <class T>
 __global__ void put_terms(const T* logits, const int32_t* labels, int64_t rows, int64_t classes,
-                          float* terms) {
+                          IndexFault* fault, float* terms) {
   const int64_t row = int64_t{blockIdx.x} * threads + thread_number();
   if (row >= rows) return;
   const T* z = logits + row * classes;
-  const int32_t label = labels[row];
-  const bool legal = label >= 0 && label < classes;
-  terms[row] = legal ? cross_entropy::normaliser(z, classes).loss(to_float(z[label])) : NAN;
+  const int64_t label = checked_index(fault, IndexKind::label, labels[row], row, classes);
+  terms[row] = cross_entropy::normaliser(z, classes).loss(to_float(z[label]));
 }
 
 template <class T>
@@ -30,11 +30,10 @@ __global__ void put_slopes(const T* logits, const int32_t* labels, int64_t rows,
   if (row >= rows) return;
   const T* z = logits + row * classes;
   const int32_t label = labels[row];
-  const bool legal = label >= 0 && label < classes;
   const auto normaliser = cross_entropy::normaliser(z, classes);
   for (int64_t i = 0; i < classes; ++i) {
     const float slope = normaliser.probability(to_float(z[i])) - (i == label ? 1.0f : 0.0f);
-    slopes[row * classes + i] = from_float<T>(legal ? slope / static_cast<float>(rows) : NAN);
+    slopes[row * classes + i] = from_float<T>(slope / static_cast<float>(rows));
   }
 }
 
@@ -46,7 +45,7 @@ void run(const CrossEntropy::Args& a, Stream& stream) {
   const auto* labels = a.labels.as<int32_t>();
   dispatch<float, bf16>(a.logits.dtype, [&]<class T>() {
     launch(stream, {.grid = ceil_div(rows, threads), .block = threads}, put_terms<T>, a.logits.as<T>(),
-           labels, rows, classes, terms.as<float>());
+           labels, rows, classes, index_fault(kernel_device), terms.as<float>());
     launch_mean(stream, terms.as<float>(), rows, rows, a.loss.as<T>());
     if (a.slopes.defined())
       launch(stream, {.grid = ceil_div(rows, threads), .block = threads}, put_slopes<T>, a.logits.as<T>(),

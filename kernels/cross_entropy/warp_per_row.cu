@@ -12,6 +12,7 @@
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/cross_entropy/formula.h"
 #include "kernels/cross_entropy/losses.h"
+#include "kernels/gather_rows/checked_index.h"
 #include "kernels/layer_norm/row_vectors.h"
 #include "kernels/simt/simt.h"
 
@@ -26,6 +27,7 @@ struct Rows {
   const int32_t* labels;
   T* slopes;  // may be null
   int64_t rows, classes;
+  IndexFault* fault;
 };
 
 // The normaliser of a row, in every lane. A lane starts from the least finite number: one that has seen
@@ -59,21 +61,23 @@ __global__ void __launch_bounds__(loss_threads) forward(Rows<T> rows, float* sum
   for (int64_t row = int64_t{blockIdx.x} * loss_warps + warp_number(); row < rows.rows; row += stride) {
     const T* z = rows.logits + row * rows.classes;
     const int32_t label = rows.labels[row];
-    const bool legal = label >= 0 && label < rows.classes;
     const auto normaliser = normalise(held_z, z, each);
-    if (lane_number() == 0) sum += legal ? normaliser.loss(to_float(z[label])) : NAN;
+    if (lane_number() == 0) {
+      const int64_t place = checked_index(rows.fault, IndexKind::label, label, row, rows.classes);
+      sum += normaliser.loss(to_float(z[place]));
+    }
     if (!rows.slopes) continue;
     each([&](int k, int64_t column) {
       const auto values = held_z.again(k, z + column);
       Vector<T, width> slopes;
       for (int i = 0; i < width; ++i) {
         const float slope = normaliser.probability(to_float(values[i])) - (column + i == label ? 1.0f : 0.0f);
-        slopes[i] = from_float<T>(legal ? slope / count : NAN);
+        slopes[i] = from_float<T>(slope / count);
       }
       store_vector(rows.slopes + row * rows.classes + column, slopes);
     });
   }
-  sum = loss_block_sum(sum);
+  sum = block_sum(sum, shared<LossSmem>().partial);
   if (thread_number() == 0) sums[blockIdx.x] = sum;
 }
 
@@ -86,8 +90,9 @@ size_t workspace(const CrossEntropy::Args& a) { return static_cast<size_t>(block
 void run(const CrossEntropy::Args& a, Stream& stream) {
   const Buffer partial(kernel_device, workspace(a));
   dispatch<float, bf16>(a.logits.dtype, [&]<class T>() {
-    const Rows<T> rows{a.logits.as<T>(), a.labels.as<int32_t>(),
-                       a.slopes.defined() ? a.slopes.as<T>() : nullptr, a.logits.shape[0], a.logits.shape[1]};
+    const Rows<T> rows{
+        a.logits.as<T>(),  a.labels.as<int32_t>(), a.slopes.defined() ? a.slopes.as<T>() : nullptr,
+        a.logits.shape[0], a.logits.shape[1],      index_fault(kernel_device)};
     dispatch_row<T, warp_size, 1, 8>(rows.classes, {rows.logits, rows.slopes}, [&]<int width, int held>() {
       launch(stream, {.grid = blocks(a), .block = loss_threads, .shared_bytes = sizeof(LossSmem)},
              forward<T, width, held>, rows, partial.as<float>());
