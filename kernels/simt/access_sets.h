@@ -38,7 +38,8 @@ class AccessSets {
   bool ordered(const Stamp& set, const Self& self) const {
     if (set.epoch == 0) return true;
     const bool single = !(set.flags & ~Stamp::atomic);
-    if (single && set.thread == self.at.thread && set.block == self.at.block && set.epoch == self.epoch) return true;
+    if (single && set.thread == self.at.thread && set.block == self.at.block && set.epoch == self.epoch)
+      return true;
     if (set.epoch < clocks_.group_epoch() || set.flags & Stamp::other_groups) return false;
     if (set.epoch < clocks_.common_epoch() && !(set.flags & Stamp::asynchronous)) return true;
     return ordered_since(set, self);
