@@ -96,7 +96,8 @@ def check_fault(patch, arguments):
     """What went wrong, or None, and how the fault showed."""
     what, variant, changed, source = parse(patch)
     operation, device, _ = variant.split("/")
-    result = run_test(plant(patch.stem, changed, source, patch, arguments), operation, device, arguments)
+    result = run_test(plant(patch.stem, changed, source, patch, arguments), operation, device, arguments,
+                      TENON_TEST_FILE=f"faults/{patch.stem}/")
     reason = first_failure(result.stdout, variant)
     if result.returncode == 0 or not reason:
         return f"{patch.name} was not found: {what}\n{result.stdout[-2000:]}", None
@@ -106,7 +107,8 @@ def check_fault(patch, arguments):
 def check_control(patch, arguments):
     _, variant, changed, source = parse(patch)
     operation, device, _ = variant.split("/")
-    result = run_test(plant("no_fault", changed, source, None, arguments), operation, device, arguments)
+    result = run_test(plant("no_fault", changed, source, None, arguments), operation, device, arguments,
+                      TENON_TEST_FILE="faults/no_fault/")
     return f"{source} fails without a fault\n{result.stdout[-2000:]}" if result.returncode else None, None
 
 
@@ -127,7 +129,10 @@ def main():
         jobs = {pool.submit(check_control, patches[0], arguments): "no fault"}
         jobs.update((pool.submit(check_fault, patch, arguments), patch.stem) for patch in patches)
         for job, name in jobs.items():
-            wrong, reason = job.result()
+            try:
+                wrong, reason = job.result()
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                wrong, reason = f"{name}: {error}", None
             failed += wrong is not None
             if wrong or reason:
                 print(wrong or f"{name:24} {reason[:140]}", flush=True)
