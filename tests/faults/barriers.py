@@ -243,6 +243,8 @@ each time; the deleted calls take longer and are run by hand ([how](simt.md)).
     text += "## Calls that nothing misses\n\n"
     rows = [(f"`{key}`", reasons.get(key, "**no reason**")) for key in sorted(calls) if not calls[key]]
     text += table(("call", "why it stands"), *rows) if rows else "None.\n"
+    if waiting := sorted({patch.stem for patch in FOLDER.glob("*.patch")} - results["patches"].keys()):
+        text += "\n## Patches whose finding is not written down yet\n\n" + "".join(f"- `{name}`\n" for name in waiting)
     if waiting := sorted(all_keys() - calls.keys()):
         text += "\n## Calls that nobody has deleted yet\n\n" + "".join(f"- `{key}`\n" for key in waiting)
     return text
@@ -257,8 +259,8 @@ def problems(results):
         yield f"{key}: survived, and survivors.txt has no reason"
     for key in sorted(reasons.keys() - {key for key in calls if not calls[key]}):
         yield f"{key}: has a reason in survivors.txt, but did not survive"
-    for name in sorted(patches ^ results["patches"].keys()):
-        yield f"{name}.patch: is not in results.json, or nowhere else"
+    for name in sorted(results["patches"].keys() - patches):
+        yield f"{name}.patch: is in results.json, but not in the folder"
     if not PAGE.exists() or PAGE.read_text() != page(results):
         yield f"{PAGE.relative_to(ROOT)} is not what results.json says; make it with --page"
 
