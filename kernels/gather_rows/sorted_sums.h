@@ -129,11 +129,11 @@ __global__ void place_rows(RowSort<Index> sort) {
 // Rows in the order of their targets; without an index they all go to row 0.
 struct SortedRows {
   const int32_t *starts = nullptr, *order = nullptr, *targets = nullptr;
-  int64_t rows, piece;  // rows of a piece
+  int32_t rows, piece;  // rows of a piece
 
-  __device__ int64_t start(int64_t target) const { return starts ? starts[target] : (target > 0 ? rows : 0); }
-  __device__ int64_t row(int64_t place) const { return order ? order[place] : place; }
-  __device__ int64_t target(int64_t place) const { return targets ? targets[place] : 0; }
+  __device__ int32_t start(int32_t target) const { return starts ? starts[target] : (target > 0 ? rows : 0); }
+  __device__ int64_t row(int32_t place) const { return order ? order[place] : place; }
+  __device__ int32_t target(int32_t place) const { return targets ? targets[place] : 0; }
 };
 
 // partial is (pieces, 2, columns): the sums of what began before each piece, and of what begins in it and
@@ -143,11 +143,11 @@ __global__ void __launch_bounds__(sort_threads)
     sum_pieces(SortedRows sorted, const In* x, int64_t columns, Out* table, float* partial) {
   const int64_t column = (int64_t{blockIdx.y} * sort_threads + thread_number()) * width;
   if (column >= columns) return;
-  const int64_t begin = blockIdx.x * sorted.piece, past = begin + sorted.piece;
-  const int64_t end = past < sorted.rows ? past : sorted.rows;
-  for (int64_t place = begin; place < end;) {
-    const int64_t target = sorted.target(place), next = sorted.start(target + 1);
-    const int64_t stop = next < end ? next : end;
+  const int32_t begin = static_cast<int32_t>(blockIdx.x) * sorted.piece, rest = sorted.rows - begin;
+  const int32_t end = begin + (sorted.piece < rest ? sorted.piece : rest);
+  for (int32_t place = begin; place < end;) {
+    const int32_t target = sorted.target(place), next = sorted.start(target + 1);
+    const int32_t stop = next < end ? next : end;
     const bool begins_before = sorted.start(target) < begin;
     float sums[width] = {};
 #pragma unroll 4
@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(sort_threads)
     if (!begins_before && next <= end) {
       Vector<Out, width> rounded;
       for (int i = 0; i < width; ++i) rounded[i] = from_float<Out>(sums[i]);
-      store_vector(table + target * columns + column, rounded);
+      store_vector(table + int64_t{target} * columns + column, rounded);
     } else {
       float* slot = partial + (2 * int64_t{blockIdx.x} + (begins_before ? 0 : 1)) * columns + column;
       for (int i = 0; i < width; ++i) slot[i] = sums[i];
@@ -172,19 +172,20 @@ __global__ void __launch_bounds__(sort_threads)
     finish_rows(SortedRows sorted, int64_t columns, Out* table, const float* partial) {
   const int64_t column = (int64_t{blockIdx.y} * sort_threads + thread_number()) * width;
   if (column >= columns) return;
-  const int64_t target = blockIdx.x, start = sorted.start(target), next = sorted.start(target + 1);
+  const auto target = static_cast<int32_t>(blockIdx.x);
+  const int32_t start = sorted.start(target), next = sorted.start(target + 1);
   float sums[width] = {};
   if (next > start) {
-    const int64_t first = start / sorted.piece, last = (next - 1) / sorted.piece;
+    const int32_t first = start / sorted.piece, last = (next - 1) / sorted.piece;
     if (first == last) return;
-    for (int64_t piece = first; piece <= last; ++piece) {
-      const float* slot = partial + (2 * piece + (piece == first ? 1 : 0)) * columns + column;
+    for (int32_t piece = first; piece <= last; ++piece) {
+      const float* slot = partial + (2 * int64_t{piece} + (piece == first ? 1 : 0)) * columns + column;
       for (int i = 0; i < width; ++i) sums[i] += slot[i];
     }
   }
   Vector<Out, width> rounded;
   for (int i = 0; i < width; ++i) rounded[i] = from_float<Out>(sums[i]);
-  store_vector(table + target * columns + column, rounded);
+  store_vector(table + int64_t{target} * columns + column, rounded);
 }
 
 // The memory that sum_by_sorting takes, and what stands where in it.
@@ -228,7 +229,8 @@ inline SortedRows sort_rows(Stream& stream, const TensorView& index, IndexKind k
   launch(stream, {.grid = 1, .block = scan_threads, .shared_bytes = sizeof(ScanSmem)}, scan_starts<int32_t>,
          sort);
   launch(stream, one_each(rows), place_rows<int32_t>, sort);
-  return {sort.starts, sort.order, sort.sources, rows, plan.piece};
+  return {sort.starts, sort.order, sort.sources, static_cast<int32_t>(rows),
+          static_cast<int32_t>(plan.piece)};
 }
 
 // table[t] = sum of x[m] over index[m] == t; an absent index is 0 throughout.
@@ -239,7 +241,7 @@ void sum_by_sorting(Stream& stream, const In* x, int64_t rows, const TensorView&
   const SortMemory plan(rows, targets, columns, index.defined());
   const Buffer scratch(kernel_device, sizeof(int32_t) * plan.words);
   auto* memory = scratch.as<int32_t>();
-  SortedRows sorted{.rows = rows, .piece = plan.piece};
+  SortedRows sorted{.rows = static_cast<int32_t>(rows), .piece = static_cast<int32_t>(plan.piece)};
   if (index.defined()) sorted = sort_rows(stream, index, kind, targets, plan, memory);
   auto* partial = reinterpret_cast<float*>(memory);
   const auto with = [&]<int width>() {
