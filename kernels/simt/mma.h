@@ -139,6 +139,27 @@ __device__ inline void mma(MmaC& c, const MmaA<T>& a, const MmaB<T>& b,
 #endif
 }
 
+#ifdef __CUDACC__
+// ldmatrix of 1, 2 or 4 matrices into `words`; `form` is "" or ".trans".
+#define TENON_LOAD_MATRICES(form)                                                           \
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));                \
+  if constexpr (count == 1)                                                                 \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x1" form ".shared.b16 {%0}, [%1];"             \
+                 : "=r"(words[0])                                                           \
+                 : "r"(address)                                                             \
+                 : "memory");                                                               \
+  else if constexpr (count == 2)                                                            \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2" form ".shared.b16 {%0, %1}, [%2];"         \
+                 : "=r"(words[0]), "=r"(words[1])                                           \
+                 : "r"(address)                                                             \
+                 : "memory");                                                               \
+  else                                                                                      \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4" form ".shared.b16 {%0, %1, %2, %3}, [%4];" \
+                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])           \
+                 : "r"(address)                                                             \
+                 : "memory")
+#endif
+
 // `count` (1, 2 or 4) matrices of 8 x 8 16-bit elements from shared memory. Lane i names row i % 8 of matrix
 // i / 8, 16 aligned bytes; lanes from 8 * count on name nothing. words[j] of a lane holds, of matrix j, row
 // lane / 4, columns 2 * (lane % 4) and the next. With rows of four 32-bit elements it is column lane % 4.
@@ -147,22 +168,7 @@ __device__ inline void load_matrices(uint32_t (&words)[count], const void* row,
                                      [[maybe_unused]] Here here = Here::current()) {
   static_assert(count == 1 || count == 2 || count == 4);
 #ifdef __CUDACC__
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-  if constexpr (count == 1)
-    asm volatile("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];"
-                 : "=r"(words[0])
-                 : "r"(address)
-                 : "memory");
-  else if constexpr (count == 2)
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-                 : "=r"(words[0]), "=r"(words[1])
-                 : "r"(address)
-                 : "memory");
-  else
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
-                 : "r"(address)
-                 : "memory");
+  TENON_LOAD_MATRICES("");
 #else
   const int lane = lane_number();
   const auto rows = exchange_rows(row, count, here);
@@ -178,22 +184,7 @@ __device__ inline void load_matrices_transposed(uint32_t (&words)[count], const 
                                                 [[maybe_unused]] Here here = Here::current()) {
   static_assert(count == 1 || count == 2 || count == 4);
 #ifdef __CUDACC__
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-  if constexpr (count == 1)
-    asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];"
-                 : "=r"(words[0])
-                 : "r"(address)
-                 : "memory");
-  else if constexpr (count == 2)
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
-                 : "=r"(words[0]), "=r"(words[1])
-                 : "r"(address)
-                 : "memory");
-  else
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
-                 : "r"(address)
-                 : "memory");
+  TENON_LOAD_MATRICES(".trans");
 #else
   const int lane = lane_number();
   const auto rows = exchange_rows(row, count, here);
@@ -205,6 +196,10 @@ __device__ inline void load_matrices_transposed(uint32_t (&words)[count], const 
   }
 #endif
 }
+
+#ifdef __CUDACC__
+#undef TENON_LOAD_MATRICES
+#endif
 
 }  // namespace TENON_SIMT_BUILD
 }  // namespace tenon
