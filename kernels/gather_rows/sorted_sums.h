@@ -139,7 +139,7 @@ struct SortedRows {
 // partial is (pieces, 2, columns): the sums of what began before each piece, and of what begins in it and
 // goes on behind it.
 template <int width, class In, class Out>
-__global__ void __launch_bounds__(sort_threads)
+__global__ void __launch_bounds__(sort_threads, 8)
     sum_pieces(SortedRows sorted, const In* x, int64_t columns, Out* table, float* partial) {
   const int64_t column = (int64_t{blockIdx.y} * sort_threads + thread_number()) * width;
   if (column >= columns) return;

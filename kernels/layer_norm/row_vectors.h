@@ -10,15 +10,15 @@ namespace tenon {
 inline namespace TENON_SIMT_BUILD {
 
 // Calls body(k, column) for each vector of this thread; unrolled, k is a constant where vectors are held.
-template <int width, int held, int members, class Body>
-__device__ inline void for_each_vector(int64_t columns, int member, const Body& body) {
-  const int64_t first = member * width;
+template <int width, int held, int members, class Column, class Body>
+__device__ inline void for_each_vector(Column columns, int member, const Body& body) {
+  const Column first = member * width;
   if constexpr (held > 0) {
 #pragma unroll
     for (int k = 0; k < held; ++k)
       if (first + k * members * width < columns) body(k, first + k * members * width);
   } else {
-    for (int64_t column = first; column < columns; column += members * width) body(0, column);
+    for (Column column = first; column < columns; column += members * width) body(0, column);
   }
 }
 

@@ -21,7 +21,7 @@ struct Rows {
 };
 
 template <class T, int width, int held>
-__global__ void __launch_bounds__(warps* warp_size) forward(Rows<T> rows) {
+__global__ void __launch_bounds__(warps* warp_size, 4) forward(Rows<T> rows) {
   const int64_t row = int64_t{blockIdx.x} * warps + warp_number();
   if (row >= rows.rows) return;
   const T* x = rows.x + row * rows.columns;

@@ -32,17 +32,18 @@ struct RowSums {
 
 // sink(row, column, dx) takes `width` neighbouring elements of dx.
 template <class T, int held, class Sink>
-__global__ void __launch_bounds__(row_warps* warp_size) warp_rows_backward(GradientRows<T> rows, Sink sink) {
+__global__ void __launch_bounds__(row_warps* warp_size, 2)
+    warp_rows_backward(GradientRows<T> rows, Sink sink) {
   constexpr int width = 16 / sizeof(T);
   auto& smem = shared<RowSums<held * width * warp_size>>();
-  const int64_t columns = rows.columns;
+  const auto columns = static_cast<int>(rows.columns);
   const auto count = static_cast<float>(columns);
   const auto each = [&](const auto& body) {
     for_each_vector<width, held, warp_size>(columns, lane_number(), body);
   };
   HeldRow<T, width, held> held_dy, held_x;
   HeldSums<width, held> dgamma, dbeta;
-  each([&](int k, int64_t) {
+  each([&](int k, int) {
     dgamma.clear(k, nullptr);
     dbeta.clear(k, nullptr);
   });
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(row_warps* warp_size) warp_rows_backward(Gradi
     const T *dy = rows.dy + row * columns, *x = rows.x + row * columns;
     const float mean = rows.mean[row], rstd = rows.rstd[row];
     float sum = 0, dot = 0;  // over the row, of dy gamma and of dy gamma (x - mean) rstd
-    each([&](int k, int64_t column) {
+    each([&](int k, int column) {
       const auto &slopes = held_dy.read(k, dy + column), &values = held_x.read(k, x + column);
       const auto gamma = load_vector<width>(rows.gamma + column);
       for (int i = 0; i < width; ++i) {
@@ -62,7 +63,7 @@ __global__ void __launch_bounds__(row_warps* warp_size) warp_rows_backward(Gradi
       }
     });
     sum = warp_sum(sum) / count, dot = warp_sum(dot) / count;
-    each([&](int k, int64_t column) {
+    each([&](int k, int column) {
       const auto slopes = held_dy.again(k, dy + column), values = held_x.again(k, x + column);
       const auto gamma = load_vector<width>(rows.gamma + column);
       float dx[width];
@@ -76,11 +77,11 @@ __global__ void __launch_bounds__(row_warps* warp_size) warp_rows_backward(Gradi
     });
   }
 
-  float* partial = rows.partial + 2 * blockIdx.x * columns;
+  float* partial = rows.partial + int64_t{blockIdx.x} * 2 * columns;
   const auto add_warps = [&](const auto& sums, float* total) {
-    each([&](int k, int64_t column) { sums.store(k, smem.of_warp[warp_number()] + column); });
+    each([&](int k, int column) { sums.store(k, smem.of_warp[warp_number()] + column); });
     sync_threads();
-    for (int64_t column = thread_number(); column < columns; column += row_warps * warp_size) {
+    for (int column = thread_number(); column < columns; column += row_warps * warp_size) {
       float sum = 0;
       for (int warp = 0; warp < row_warps; ++warp) sum += smem.of_warp[warp][column];
       total[column] = sum;
