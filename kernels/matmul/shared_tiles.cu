@@ -129,7 +129,8 @@ struct Sums {
 };
 
 template <int groups, class T>
-__global__ void __launch_bounds__(threads, 2) multiply(Factor<T> a, Factor<T> b, MatmulOutput<T> out) {
+__global__ void __launch_bounds__(threads, 3 - groups)
+    multiply(Factor<T> a, Factor<T> b, MatmulOutput<T> out) {
   auto& smem = shared<Smem<groups>>();
   const int64_t squares = ceil_div(out.columns, side<groups>);
   const int64_t first_row = blockIdx.x / squares * side<groups>;
