@@ -2,6 +2,7 @@
 // the divisions, and by memory where a view's last dimension lies apart.
 #include "kernels/base/registry.h"
 #include "kernels/copy/copy.h"
+#include "kernels/copy/places.h"
 #include "kernels/simt/simt.h"
 
 namespace tenon {
@@ -11,13 +12,9 @@ constexpr int threads = 256;
 
 template <class Bits>
 __global__ void copy_elements(TensorView x, TensorView y, int64_t size) {
-  int64_t rest = int64_t{blockIdx.x} * threads + thread_number();
-  if (rest >= size) return;
-  int64_t source = 0, target = 0;
-  for (int i = x.rank - 1; i >= 0; rest /= x.shape[i--]) {
-    source += rest % x.shape[i] * x.stride[i];
-    target += rest % x.shape[i] * y.stride[i];
-  }
+  const int64_t element = int64_t{blockIdx.x} * threads + thread_number();
+  if (element >= size) return;
+  const auto [source, target] = copy_places(x, y, x.rank, element);
   static_cast<Bits*>(y.data)[target] = static_cast<const Bits*>(x.data)[source];
 }
 

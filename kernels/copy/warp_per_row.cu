@@ -3,6 +3,7 @@
 // for rows of a few hundred bytes and more.
 #include "kernels/base/registry.h"
 #include "kernels/copy/copy.h"
+#include "kernels/copy/places.h"
 #include "kernels/simt/simt.h"
 
 namespace tenon {
@@ -11,18 +12,15 @@ namespace {
 constexpr int warps = 4;  // rows of a block
 
 template <class Piece>
-__global__ void __launch_bounds__(warps* warp_size) copy_rows(TensorView x, TensorView y, int64_t rows) {
-  int64_t rest = int64_t{blockIdx.x} * warps + warp_number();
-  if (rest >= rows) return;
-  int64_t source = 0, target = 0;
-  for (int i = x.rank - 2; i >= 0; rest /= x.shape[i--]) {
-    source += rest % x.shape[i] * x.stride[i];
-    target += rest % x.shape[i] * y.stride[i];
-  }
+__global__ void __launch_bounds__(warps* warp_size)
+    copy_rows(TensorView x, TensorView y, int64_t rows, int64_t columns) {
+  const int64_t row = int64_t{blockIdx.x} * warps + warp_number();
+  if (row >= rows) return;
+  const auto [source, target] = copy_places(x, y, x.rank - 1, row);
   const auto width = static_cast<int64_t>(size_of(x.dtype));
   const auto* from = reinterpret_cast<const Piece*>(static_cast<const char*>(x.data) + source * width);
   auto* to = reinterpret_cast<Piece*>(static_cast<char*>(y.data) + target * width);
-  const int64_t pieces = x.shape[x.rank - 1] * width / static_cast<int64_t>(sizeof(Piece));
+  const int64_t pieces = columns * width / static_cast<int64_t>(sizeof(Piece));
   for (int64_t i = lane_number(); i < pieces; i += warp_size) to[i] = from[i];
 }
 
@@ -48,15 +46,15 @@ void run(const Copy::Args& a, Stream& stream) {
   const uint64_t all = places(a);
   switch (all & -all) {
     case 1:
-      return launch(stream, config, copy_rows<uint8_t>, a.x, a.y, rows);
+      return launch(stream, config, copy_rows<uint8_t>, a.x, a.y, rows, columns);
     case 2:
-      return launch(stream, config, copy_rows<uint16_t>, a.x, a.y, rows);
+      return launch(stream, config, copy_rows<uint16_t>, a.x, a.y, rows, columns);
     case 4:
-      return launch(stream, config, copy_rows<uint32_t>, a.x, a.y, rows);
+      return launch(stream, config, copy_rows<uint32_t>, a.x, a.y, rows, columns);
     case 8:
-      return launch(stream, config, copy_rows<uint64_t>, a.x, a.y, rows);
+      return launch(stream, config, copy_rows<uint64_t>, a.x, a.y, rows, columns);
     default:
-      return launch(stream, config, copy_rows<Vector<uint64_t, 2>>, a.x, a.y, rows);
+      return launch(stream, config, copy_rows<Vector<uint64_t, 2>>, a.x, a.y, rows, columns);
   }
 }
 
