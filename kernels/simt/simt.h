@@ -30,6 +30,7 @@
 #include "kernels/simt/atomic.h"
 #include "kernels/simt/cluster.h"
 #include "kernels/simt/grid.h"
+#include "kernels/simt/math.h"
 #include "kernels/simt/mma.h"
 #include "kernels/simt/vector.h"
 #include "kernels/simt/warp.h"
