@@ -21,13 +21,16 @@ __device__ inline void sync_grid([[maybe_unused]] Here here = Here::current()) {
 #endif
 }
 
-// How many blocks of `threads` threads and `shared_bytes` each can run together.
+// How many blocks of `threads` threads and `shared_bytes` each can run together; 0 where the GPU
+// has less shared memory for a block.
 template <class... Params>
 int64_t most_cooperative_blocks([[maybe_unused]] void (*kernel)(Params...), int64_t threads,
                                 size_t shared_bytes, Here where = Here::current()) {
   check_launch({.block = threads, .shared_bytes = shared_bytes, .where = where});
 #ifdef __CUDACC__
   if (!device_attribute(cudaDevAttrCooperativeLaunch, where)) return 0;
+  const int most_bytes = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, where);
+  if (static_cast<int64_t>(shared_bytes) > most_bytes) return 0;
   allow_shared_memory(kernel, shared_bytes, where);
   int blocks = 0;
   check_cuda_launch(
