@@ -1,5 +1,6 @@
 #include "engine/ops/support.h"
 #include "kernels/cast/cast.h"
+#include "kernels/copy/copy.h"
 #include "kernels/dropout/dropout.h"
 #include "kernels/elementwise/arithmetic.h"
 #include "kernels/elementwise/unary.h"
@@ -21,8 +22,13 @@ Tensor scaled_sum(const Tensor& x, double factor) {
   Tensor y({1}, x.dtype(), x.device());
   run<SumAll>({.x = x.view(Shape{x.size()}), .y = y.view(), .scale = factor}, stream_of(x));
   return record("sum", y, {x}, [factor, shape = x.shape()](const Tensor& dy) -> std::vector<Tensor> {
-    // One number for every element: a product with a column of ones would read it again and again.
-    return {Tensor::full(shape, dy.dtype(), dy.item() * factor, dy.device())};
+    // One number for every element, which stays on the device: a view of it whose elements do not lie apart.
+    const Tensor slope = axpby(factor, dy, 0, {}), dx(shape, dy.dtype(), dy.device());
+    TensorView repeated = slope.view(), all = dx.view(Shape{dx.size()});
+    repeated.shape[0] = dx.size();
+    repeated.stride[0] = 0;
+    run<Copy>({repeated, all}, stream_of(dy));
+    return {dx};
   });
 }
 

@@ -59,7 +59,7 @@ void throw_index_fault(Device device) {
   Record& of = record(device);
   if (!of.given.exchange(false)) return;
   IndexFault fault;
-  memory_backend(device).copy(&fault, of.buffer.data(), sizeof fault);
+  memory_backend(device).download(&fault, of.buffer.data(), sizeof fault);
   if (fault.count == 0) return;
   clear(device, of);
   fail(describe(fault));

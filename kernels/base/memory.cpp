@@ -1,18 +1,19 @@
-// The caching allocator, and the host's own memory, which the cpu and simt devices share the code of.
+// The caching allocator, the host's own memory, and what else the devices have in common.
 #include "kernels/base/memory.h"
 
 #include <sys/mman.h>
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <unordered_map>
 
+#include "kernels/base/event.h"
 #include "kernels/base/index_fault.h"
-#include "kernels/base/stream.h"
 
 namespace tenon {
 namespace {
@@ -35,6 +36,7 @@ struct Allocator {
   std::map<const void*, Block> live;  // ordered: find_block looks up addresses inside blocks
   std::multimap<size_t, void*> kept;  // by capacity
   MemoryStats stats;
+  size_t limit = 0;
 };
 
 Allocator& allocator(Device device) {
@@ -62,15 +64,31 @@ void* allocate_on_host(size_t bytes) {
   return block;
 }
 
-const MemoryBackend host_backend{
-    .allocate = allocate_on_host,
-    .free = [](void* block, size_t) { std::free(block); },
-    .copy = [](void* target, const void* source, size_t bytes) { std::memcpy(target, source, bytes); },
-    .fill_zero = [](void* block, size_t bytes) { std::memset(block, 0, bytes); },
-    .synchronize = [](void*) {},
-};
-const RegisterMemory cpu_memory{Device::cpu, host_backend};
-const RegisterMemory simt_memory{Device::simt, host_backend};
+void copy_on_host(void* target, const void* source, size_t bytes) { std::memcpy(target, source, bytes); }
+
+// "512 bytes", "1.5 GiB"
+std::string readable(size_t bytes) {
+  if (bytes < 1024) return str(bytes, " bytes");
+  auto amount = static_cast<double>(bytes);
+  size_t unit = 0;
+  constexpr std::string_view units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  for (; amount >= 1024 && unit + 1 < std::size(units); ++unit) amount /= 1024;
+  return str(std::round(10 * amount) / 10, " ", units[unit]);
+}
+
+void* allocate_block(Device device, const Allocator& from, size_t capacity) {
+  if (from.limit != 0 && from.stats.in_use + from.stats.cached + capacity > from.limit) return nullptr;
+  return memory_backend(device).allocate(capacity);
+}
+
+const RegisterMemory cpu_memory{Device::cpu,
+                                {.allocate = allocate_on_host,
+                                 .free = [](void* block, size_t) { std::free(block); },
+                                 .copy = copy_on_host,
+                                 .upload = copy_on_host,
+                                 .download = copy_on_host,
+                                 .fill_zero = [](void* block, size_t bytes) { std::memset(block, 0, bytes); },
+                                 .synchronize = [](void*) {}}};
 
 }  // namespace
 
@@ -107,15 +125,19 @@ void* allocate(Device device, size_t bytes) {
     from.kept.erase(fit);
     from.stats.cached -= capacity;
   } else {
-    block = backend.allocate(capacity);
+    block = allocate_block(device, from, capacity);
     if (!block) {
       free_kept(device, from);
-      block = backend.allocate(capacity);
+      block = allocate_block(device, from, capacity);
     }
-    check(block != nullptr, "out of memory on ", device, ": ", bytes, " bytes were asked for while ",
-          from.stats.in_use, " are in use; lower --batch-size or --max-length");
+    if (!block)
+      fail("out of memory on ", device, ": ", readable(bytes), " were asked for while ",
+           readable(from.stats.in_use), " are in use",
+           from.limit ? str(" of the ", readable(from.limit), " that TENON_MEMORY_LIMIT allows") : "",
+           "; lower --batch-size, --token-budget or --max-length, or raise --accumulate");
     ++from.stats.system_calls;
   }
+  if (backend.spoil) backend.spoil(block, capacity);
   from.live.emplace(block, Block{bytes, capacity});
   from.stats.in_use += capacity;
   from.stats.peak = std::max(from.stats.peak, from.stats.in_use);
@@ -147,11 +169,26 @@ MemoryStats memory_stats(Device device) {
   return of.stats;
 }
 
+void set_memory_limit(Device device, size_t bytes) {
+  Allocator& of = allocator(device);
+  std::lock_guard lock(of.mutex);
+  of.limit = bytes;
+}
+
+void count_synchronisation(Device device) {
+  if (device == Device::cpu) return;
+  Allocator& of = allocator(device);
+  std::lock_guard lock(of.mutex);
+  ++of.stats.synchronisations;
+}
+
 void copy(void* target, Device target_device, const void* source, Device source_device, size_t bytes) {
   if (bytes == 0) return;
-  const Device mover = target_device == Device::cuda ? target_device : source_device;
-  memory_backend(mover).copy(target, source, bytes);
-  if (target_device == Device::cpu) throw_index_fault(source_device);
+  if (source_device == target_device) return memory_backend(source_device).copy(target, source, bytes);
+  if (source_device == Device::cpu) return memory_backend(target_device).upload(target, source, bytes);
+  count_synchronisation(source_device);
+  memory_backend(source_device).download(target, source, bytes);
+  throw_index_fault(source_device);
 }
 
 std::optional<std::pair<const void*, size_t>> find_block(Device device, const void* address) {
@@ -166,6 +203,7 @@ std::optional<std::pair<const void*, size_t>> find_block(Device device, const vo
 }
 
 void Stream::synchronize() const {
+  count_synchronisation(device_);
   memory_backend(device_).synchronize(handle_);
   throw_index_fault(device_);
 }
@@ -175,6 +213,29 @@ Stream& Stream::current(Device device) {
   static thread_local std::array<Stream, 3> streams{Stream(Device::cpu), Stream(Device::cuda),
                                                     Stream(Device::simt)};
   return streams[static_cast<int>(device)];
+}
+
+Event::Event(Device device) : device_(device) {
+  if (const EventBackend* events = memory_backend(device).events) handle_ = events->make();
+}
+
+Event::~Event() {
+  if (handle_) memory_backend(device_).events->free(handle_);
+}
+
+void Event::record(const Stream& stream) {
+  if (handle_) return memory_backend(device_).events->record(handle_, stream.handle());
+  time_ = std::chrono::steady_clock::now();
+}
+
+void Event::wait() const {
+  count_synchronisation(device_);
+  if (handle_) memory_backend(device_).events->wait(handle_);
+}
+
+double Event::seconds_since(const Event& earlier) const {
+  if (handle_) return memory_backend(device_).events->seconds(earlier.handle_, handle_);
+  return std::chrono::duration<double>(time_ - earlier.time_).count();
 }
 
 }  // namespace tenon

@@ -43,6 +43,19 @@ void force_variants(std::string_view choices) {
 void clear_forced_variants() { forced_variants().clear(); }
 bool is_forced(std::string_view operation) { return detail::forced(operation) != nullptr; }
 
+void check_forced_variants(Device device) {
+  for (const auto& [name, variant] : forced_variants()) {
+    const AnyOperation* operation = find_operation(name);
+    std::string devices;
+    for (size_t i = 0; i < operation->variant_count(); ++i) {
+      const VariantInfo& info = operation->variant(i);
+      if (info.name == variant) devices += str(devices.empty() ? "" : " and ", info.device);
+    }
+    check(devices.find(to_string(device)) != devices.npos, "--kernel ", name, "=", variant,
+          " cannot be had on ", device, ": that variant is for ", devices);
+  }
+}
+
 void set_batch_invariant(bool on) { batch_invariant_mode = on; }
 bool batch_invariant() { return batch_invariant_mode; }
 

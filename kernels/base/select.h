@@ -14,6 +14,8 @@ namespace tenon {
 void force_variants(std::string_view choices);
 void clear_forced_variants();
 bool is_forced(std::string_view operation);
+// Throws for a forced variant that is none of this device.
+void check_forced_variants(Device device);
 
 // In this mode only variants are chosen whose result for a sequence does not depend on the rest of the batch.
 void set_batch_invariant(bool on);
@@ -61,6 +63,14 @@ const Variant<Op>& select(const typename Op::Args& args, Device device) {
   if (!best) detail::no_variant(Op::name, device, dtype, reasons);
   best->info->used.store(true, std::memory_order_relaxed);
   return best->variant;
+}
+
+// Whether any variant takes these elements on the device.
+template <Operation Op>
+bool has_variant(Device device, DType dtype) {
+  for (const Entry<Op>& entry : entries<Op>())
+    if (entry.variant.device == device && entry.info->takes(dtype)) return true;
+  return false;
 }
 
 template <Operation Op>

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 
+#include "kernels/base/event.h"
 #include "kernels/base/philox.h"
 #include "kernels/base/verify.h"
 
@@ -127,10 +127,12 @@ class Timer {
 
   double time_once(size_t variant, Problem& on) const {
     Stream& stream = Stream::current(device_);
-    const auto start = std::chrono::steady_clock::now();
+    Event begin(device_), end(device_);
+    begin.record(stream);
     operation_.run(variant, on.args(), stream);
-    stream.synchronize();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    end.record(stream);
+    end.wait();
+    return end.seconds_since(begin);
   }
 
   const AnyOperation& operation_;

@@ -29,8 +29,7 @@ struct CaseTiming {
   std::vector<VariantTiming> variants;
 };
 
-// All variants on the device that support the case, interleaved: A B A B … Host clock; only for devices whose
-// calls have finished when they return.
+// All variants on the device that support the case, interleaved: A B A B … Timed by marks in its queue.
 CaseTiming time_case(const AnyOperation& operation, DType dtype, size_t case_index, Device device,
                      const TimingOptions& options = {});
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <utility>
 
+#include "kernels/base/launches.h"
 #include "kernels/simt/locate.h"
 
 namespace tenon::simt {
@@ -47,7 +48,7 @@ void BlockGroup::throw_fault() const {
   std::string message = "simt: " + (deadlock_ ? describe_waiting() : violation_.text);
   if (violation_.pc) message += " at " + locate(violation_.pc);
   if (violation_.with_pc) message += str(", ", violation_.with, " at ", locate(violation_.with_pc));
-  fail(message, "; the kernel was launched at ", config_.where);
+  throw KernelFailure(str(message, "; the kernel was launched at ", config_.where));
 }
 
 Block* BlockGroup::owner(const void* shared) {

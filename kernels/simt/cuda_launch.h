@@ -6,14 +6,18 @@
 #include <cstdlib>
 #include <utility>
 
+#include "kernels/base/cuda_error.h"
 #include "kernels/base/stream.h"
 #include "kernels/simt/launch.h"
 
 namespace tenon {
 inline namespace TENON_SIMT_BUILD {
 
+// Of a launch itself; a kernel that failed before shows here as well.
 inline void check_cuda_launch(cudaError_t status, const Here& where) {
-  check(status == cudaSuccess, "CUDA: ", cudaGetErrorString(status), ", at the kernel launched at ", where);
+  if (status == cudaSuccess) return;
+  if (is_kernel_fault(status)) check_cuda(status, "a later launch");
+  fail("CUDA: ", cudaGetErrorString(status), ", at the kernel launched at ", where);
 }
 
 inline bool synchronises_launches() {
@@ -73,7 +77,11 @@ void launch(Stream& stream, const LaunchConfig& config, void (*kernel)(Params...
   cuda.value().stream = static_cast<cudaStream_t>(stream.handle());
   check_cuda_launch(cudaLaunchKernelEx(&cuda.value(), kernel, std::forward<Args>(args)...), config.where);
   check_cuda_launch(cudaGetLastError(), config.where);
-  if (synchronises_launches()) check_cuda_launch(cudaStreamSynchronize(cuda.value().stream), config.where);
+  note_launch(config.where.file, config.where.line);
+  if (!synchronises_launches()) return;
+  if (const cudaError_t status = cudaStreamSynchronize(cuda.value().stream); status != cudaSuccess)
+    throw KernelFailure(
+        str("the kernel launched at ", config.where, " failed on the GPU: ", cudaGetErrorString(status)));
 }
 
 inline int device_attribute(cudaDeviceAttr attribute, const Here& where) {

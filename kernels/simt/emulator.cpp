@@ -4,6 +4,7 @@
 
 #include "kernels/base/error.h"
 #include "kernels/simt/block_group.h"
+#include "kernels/simt/device_memory.h"
 #include "kernels/simt/hooks.h"
 
 namespace tenon::simt {
@@ -57,6 +58,7 @@ void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void
   check(!config.cooperative || blocks <= most_blocks_together, "simt: a cooperative grid of ", blocks,
         " blocks is more than the ", most_blocks_together,
         " that run together (most_cooperative_blocks), launched at ", config.where);
+  const DeviceAccess access;
   BlockGroup group(config, entry, arguments);
   const Running running;
   const int64_t count = blocks / group.size();

@@ -8,6 +8,7 @@
 
 #include "kernels/base/memory.h"
 #include "kernels/base/stream.h"
+#include "kernels/simt/device_memory.h"
 #include "kernels/simt/emulator.h"
 #include "tests/catch.h"
 
@@ -28,6 +29,7 @@ struct Array {
   T* data() const { return buffer.as<T>(); }
   std::vector<T> values() const { return {data(), data() + size}; }
 
+  simt::DeviceAccess access;  // for the test itself
   size_t size;
   Buffer buffer;
 };
