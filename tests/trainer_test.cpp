@@ -3,6 +3,7 @@
 #include "engine/train/trainer.h"
 
 #include "engine/autograd.h"
+#include "kernels/base/launches.h"
 #include "tests/models.h"
 
 using namespace tenon;
@@ -26,18 +27,40 @@ class Countdown final : public TrainTask {
   std::vector<std::vector<int64_t>> batches(int64_t) override { return {{0}, {1}}; }
   Tensor loss(std::span<const int64_t>, int64_t) override {
     const Tensor& w = parameter.weight;
-    return ++steps_ < overflow_at ? sum(w) : sum(multiply(scale(w, 1e30), scale(w, 1e30)));
+    if (++steps_ == failing_at) throw KernelFailure("a kernel failed");
+    return steps_ < overflow_at ? sum(w) : sum(multiply(scale(w, 1e30), scale(w, 1e30)));
   }
   int64_t tokens(std::span<const int64_t>) const override { return 1; }
   Evaluation validate() override { return {.loss = valid_losses_.at(validations_++)}; }
 
   Parameter parameter;
-  int overflow_at = 1000;
+  int overflow_at = 1000, failing_at = 0;
 
  private:
   std::vector<double> valid_losses_;
   size_t validations_ = 0;
   int steps_ = 0;
+};
+
+// One parameter that rises by 1 with each step, and a product that overflows at 6: a function of the
+// parameter alone, so that repeated steps lead to the same.
+class Overflow final : public TrainTask {
+ public:
+  struct Parameter final : Module {
+    void visit(Visitor& v) override { v("weight", weight); }
+    Tensor weight;
+  };
+  explicit Overflow(double start) { parameter.weight = leaf(Tensor::full({1}, DType::f32, start)); }
+  Module& module() override { return parameter; }
+  std::vector<std::vector<int64_t>> batches(int64_t) override { return {{0}, {1}, {2}, {3}}; }
+  Tensor loss(std::span<const int64_t>, int64_t) override {
+    const Tensor large = scale(parameter.weight, 3.2e18);
+    return add(scale(parameter.weight, -1), scale(multiply(large, large), 0));
+  }
+  int64_t tokens(std::span<const int64_t>) const override { return 1; }
+  Evaluation validate() override { return {.loss = 1}; }
+
+  Parameter parameter;
 };
 
 // A sentiment model in training, with all that belongs to it.
@@ -151,6 +174,58 @@ TEST_CASE("a loss that is not finite stops with the step, and the first tensor o
   CHECK_THAT(message(broken), Contains("the loss of step 1 is not finite") && Contains("parameter weight"));
   Countdown invalid({NAN});
   CHECK_THAT(message(invalid), Contains("validation loss after epoch 1"));
+}
+
+TEST_CASE("losses that are fetched some steps at a time are those that are fetched at once") {
+  const EncoderFolder folder;
+  const Examples examples = random_examples(ragged_lengths(18, 30));  // five steps an epoch
+  std::vector<std::vector<double>> losses;
+  std::vector<Tensor> weights;
+  for (const int64_t fetch_every : {1, 2, 100}) {
+    const TemporaryFolder out;
+    Run run(folder, out.path(), examples,
+            {.epochs = 2, .seed = 1, .clip_norm = 0.5, .accumulate = 3, .fetch_every = fetch_every});
+    REQUIRE(run.trainer.run(never));
+    losses.push_back(run.losses);
+    weights.push_back(named_parameters(run.model).back().second->clone());
+  }
+  CHECK(losses[0].size() == 10);
+  CHECK(losses[1] == losses[0]);
+  CHECK(losses[2] == losses[0]);
+  CHECK(same_bits(weights[2], weights[0]));
+}
+
+TEST_CASE("a loss that is found late not to be finite is named as if it had been found at once") {
+  for (const int64_t step : {4, 7})  // before the first checkpoint, and after it
+    for (const int64_t fetch_every : {1, 3, 100}) {
+      const TemporaryFolder out;
+      const CheckpointStore checkpoints(out.path());
+      Overflow task(7 - static_cast<double>(step));
+      const auto optimizer = make_adam(named_parameters(task.parameter));
+      std::vector<int64_t> reported;
+      Trainer trainer(task, *optimizer, {.epochs = 3, .schedule = {.lr = 1}, .fetch_every = fetch_every},
+                      checkpoints,
+                      {.step = [&](const StepRecord& record) { reported.push_back(record.step); }});
+      CHECK_THAT(
+          message_of([&] { trainer.run(never); }),
+          Contains(str("the loss of step ", step, " is not finite")) && Contains("the output of multiply"));
+      for (const int64_t each : reported) CHECK(each < step);
+    }
+}
+
+TEST_CASE("a kernel that fails ends the training with the last good checkpoint") {
+  const TemporaryFolder out;
+  const CheckpointStore checkpoints(out.path());
+  const auto message = [&](int failing_step) {
+    Countdown task({3, 1, 2});
+    task.failing_at = failing_step;
+    const auto optimizer = make_sgd(named_parameters(task.parameter));
+    Trainer trainer(task, *optimizer, {.epochs = 3, .schedule = {.lr = 1}}, checkpoints, {});
+    return message_of([&] { trainer.run(never); });
+  };
+  CHECK_THAT(message(2), Contains("a kernel failed") && Contains("no checkpoint"));
+  CHECK_THAT(message(4), Contains("a kernel failed") &&
+                             Contains((out / "checkpoints/step-00000002").string()) && Contains("--resume"));
 }
 
 TEST_CASE("schedules: a linear warm-up, then constant, linear or cosine decay to zero") {

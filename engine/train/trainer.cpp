@@ -7,6 +7,7 @@
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/random.h"
+#include "kernels/base/launches.h"
 
 namespace tenon {
 namespace {
@@ -38,6 +39,17 @@ Trainer::Trainer(TrainTask& task, Optimizer& optimizer, const TrainOptions& opti
 }
 
 bool Trainer::run(const std::atomic<bool>& interrupted) {
+  try {
+    return train(interrupted);
+  } catch (const KernelFailure& failure) {
+    const auto newest = checkpoints_.newest();
+    fail(failure.what(),
+         newest ? str("; the last good checkpoint is ", newest->string(), ", continue with --resume")
+                : "; no checkpoint had been saved yet");
+  }
+}
+
+bool Trainer::train(const std::atomic<bool>& interrupted) {
   while (epoch_ < options_.epochs) {
     if (train_epoch(interrupted)) continue;
     save();
@@ -50,56 +62,90 @@ bool Trainer::run(const std::atomic<bool>& interrupted) {
 // False if it was interrupted.
 bool Trainer::train_epoch(const std::atomic<bool>& interrupted) {
   const auto batches = task_.batches(epoch_);
-  const auto start = Clock::now();
+  const auto start = reported_ = Clock::now();
   const double seconds_before = epoch_seconds_;
   int64_t examples = 0;
   for (const auto& batch : batches) examples += static_cast<int64_t>(batch.size());
   while (batch_in_epoch_ < static_cast<int64_t>(batches.size())) {
     if (interrupted) return false;
     const auto& batch = batches[static_cast<size_t>(batch_in_epoch_)];
-    const auto step_start = Clock::now();
-    const double lr = options_.schedule(step_);
-    const double loss = train_step(batch);
-    epoch_loss_sum_ += loss * static_cast<double>(batch.size());
+    steps_.push_back({.record = {.step = step_ + 1,
+                                 .epoch = epoch_ + 1,
+                                 .steps_per_epoch = static_cast<int64_t>(batches.size()),
+                                 .lr = options_.schedule(step_)},
+                      .examples = static_cast<int64_t>(batch.size()),
+                      .tokens = task_.tokens(batch)});
+    train_step(batch);
     ++step_;
     ++batch_in_epoch_;
     epoch_seconds_ = seconds_before + seconds_since(start);
-    if (observer_.step)
-      observer_.step({step_, epoch_ + 1, static_cast<int64_t>(batches.size()), loss, lr,
-                      static_cast<double>(task_.tokens(batch)) / seconds_since(step_start)});
+    if (static_cast<int64_t>(steps_.size()) >= fetch_every()) report_steps();
     if (options_.save_every > 0 && step_ % options_.save_every == 0) save();
   }
   if (interrupted) return false;
+  report_steps();
   finish_epoch(examples);
   return true;
 }
 
-double Trainer::train_step(const std::vector<int64_t>& batch) {
+void Trainer::train_step(const std::vector<int64_t>& batch) {
   set_random_state(options_.seed, static_cast<uint32_t>(step_));
   task_.module().set_training(true);
   optimizer_.zero_grad();
-  const double loss = accumulate_gradients(batch);
-  if (!std::isfinite(loss)) explain_non_finite(batch);
+  accumulate_gradients(batch);
+  if (fetch_every() == 1) {  // early enough to leave the parameters as they were
+    fetch_losses();
+    if (!std::isfinite(steps_.back().record.loss)) explain_non_finite(batch);
+  }
   if (options_.clip_norm > 0) optimizer_.clip_gradients(options_.clip_norm);
   optimizer_.step(options_.schedule(step_));
-  return loss;
 }
 
 // The parts' losses are weighted so that the gradient is that of the whole batch.
-double Trainer::accumulate_gradients(const std::vector<int64_t>& batch) {
+void Trainer::accumulate_gradients(const std::vector<int64_t>& batch) {
   const auto size = static_cast<int64_t>(batch.size());
   const int64_t part = (size + options_.accumulate - 1) / options_.accumulate;
-  double mean = 0;
+  losses_.begin_step();
   for (int64_t begin = 0; begin < size; begin += part) {
     const int64_t count = std::min(part, size - begin);
     const std::span examples(batch.data() + begin, static_cast<size_t>(count));
     const double weight = static_cast<double>(count) / static_cast<double>(size);
     const Tensor loss = task_.loss(examples, begin);
-    mean += weight * loss.item();
-    if (!std::isfinite(mean)) return mean;
+    losses_.add(loss, weight);
     (weight == 1 ? loss : scale(loss, weight)).backward();
   }
-  return mean;
+}
+
+int64_t Trainer::fetch_every() const {
+  if (options_.fetch_every > 0) return options_.fetch_every;
+  return trained_[0].second->device() == Device::cpu ? 1 : 32;
+}
+
+void Trainer::fetch_losses() {
+  const size_t first = steps_.size() - losses_.steps();
+  const std::vector<double> losses = losses_.fetch();
+  for (size_t i = 0; i < losses.size(); ++i) {
+    Step& step = steps_[first + i];
+    step.record.loss = losses[i];
+    epoch_loss_sum_ += losses[i] * static_cast<double>(step.examples);
+  }
+}
+
+// Also those whose loss is still on the device.
+void Trainer::report_steps() {
+  fetch_losses();
+  int64_t tokens = 0;
+  for (const Step& step : steps_) {
+    if (!std::isfinite(step.record.loss)) explain_late(step.record.step);
+    tokens += step.tokens;
+  }
+  const double rate = static_cast<double>(tokens) / seconds_since(reported_);
+  for (Step& step : steps_) {
+    step.record.tokens_per_second = rate;
+    if (observer_.step) observer_.step(step.record);
+  }
+  steps_.clear();
+  reported_ = Clock::now();
 }
 
 void Trainer::explain_non_finite(const std::vector<int64_t>& batch) {
@@ -115,6 +161,30 @@ void Trainer::explain_non_finite(const std::vector<int64_t>& batch) {
     fail(what, ": ", error.what(), "; ", advice);
   }
   fail(what, "; ", advice);
+}
+
+// Steps after a loss that is not finite spoil what it came from. So they are repeated from the last state
+// that is known, and each is now looked at: the same bits lead to the same loss.
+void Trainer::explain_late(int64_t step) {
+  steps_.clear();
+  observer_ = {};
+  options_.fetch_every = 1;
+  options_.save_every = 0;
+  start_again();
+  const std::atomic<bool> never = false;
+  while (step_ < step) train_epoch(never);
+  fail("the loss of step ", step, " is not finite; lower --lr, or give --clip-norm");
+}
+
+// The newest checkpoint, or the beginning: best_ holds the first parameters until the first epoch has ended,
+// with a checkpoint.
+void Trainer::start_again() {
+  if (resume()) return;
+  for (size_t i = 0; i < trained_.size(); ++i) trained_[i].second->copy_from(best_[i]);
+  for (const auto& [name, state] : optimizer_.state()) state->zero();
+  optimizer_.set_steps(0);
+  step_ = epoch_ = batch_in_epoch_ = 0;
+  epoch_loss_sum_ = epoch_seconds_ = 0;
 }
 
 void Trainer::finish_epoch(int64_t examples) {
@@ -147,6 +217,7 @@ NamedParameters Trainer::checkpoint_tensors() {
 }
 
 void Trainer::save() {
+  if (!steps_.empty()) report_steps();
   checkpoints_.save(step_, checkpoint_tensors(),
                     {{"step", step_},
                      {"epoch", epoch_},

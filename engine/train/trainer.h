@@ -1,7 +1,9 @@
 // The training loop: batches, loss, gradients, one optimiser step, validation after each epoch, the state
-// with the lowest validation loss kept. A resumed run repeats the bits of an uninterrupted one.
+// with the lowest validation loss kept. A resumed run repeats the bits of an uninterrupted one. The host does
+// not wait for the device within a step: losses stay there until they are fetched, some steps at a time.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <span>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
 #include "engine/train/checkpoint.h"
+#include "engine/train/loss_log.h"
 
 namespace tenon {
 
@@ -38,6 +41,9 @@ struct TrainOptions {
   double clip_norm = 0;    // 0: no clipping
   int64_t accumulate = 1;  // parts that a batch is cut into, one after another
   int64_t save_every = 0;  // steps between checkpoints besides those after each epoch; 0: none
+  // Steps whose losses are fetched from the device together, since reading one holds the host until the
+  // device is done. 0: each on the cpu, else 32.
+  int64_t fetch_every = 0;
 };
 
 struct StepRecord {
@@ -64,7 +70,8 @@ class Trainer {
   // Continues from the newest checkpoint; false if there is none.
   bool resume();
   // Trains to the end and leaves the best state in the model: true. Or, once `interrupted` is set, finishes
-  // its step, saves and returns false.
+  // its step, saves and returns false. A loss that is not finite throws with its step and the first tensor
+  // that is not, a kernel that fails with the last checkpoint.
   bool run(const std::atomic<bool>& interrupted);
 
   int64_t step() const { return step_; }
@@ -72,10 +79,21 @@ class Trainer {
   int64_t best_epoch() const { return best_epoch_; }
 
  private:
-  double train_step(const std::vector<int64_t>& batch);
-  double accumulate_gradients(const std::vector<int64_t>& batch);
-  [[noreturn]] void explain_non_finite(const std::vector<int64_t>& batch);
+  struct Step {  // whose loss may still be on the device
+    StepRecord record;
+    int64_t examples, tokens;
+  };
+
+  bool train(const std::atomic<bool>& interrupted);
   bool train_epoch(const std::atomic<bool>& interrupted);
+  void train_step(const std::vector<int64_t>& batch);
+  void accumulate_gradients(const std::vector<int64_t>& batch);
+  int64_t fetch_every() const;
+  void fetch_losses();
+  void report_steps();
+  [[noreturn]] void explain_non_finite(const std::vector<int64_t>& batch);
+  [[noreturn]] void explain_late(int64_t step);
+  void start_again();
   void finish_epoch(int64_t examples);
   void save();
   NamedParameters checkpoint_tensors();
@@ -87,6 +105,9 @@ class Trainer {
   TrainObserver observer_;
   NamedParameters trained_;
   std::vector<Tensor> best_;  // like trained_
+  LossLog losses_;
+  std::vector<Step> steps_;  // not reported yet
+  std::chrono::steady_clock::time_point reported_;
 
   int64_t step_ = 0, epoch_ = 0, batch_in_epoch_ = 0;
   double epoch_loss_sum_ = 0, epoch_seconds_ = 0;
