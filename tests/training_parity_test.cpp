@@ -1,38 +1,13 @@
 // The same training run as PyTorch's: same weights, batches and dropout masks, so the same 50 losses. It goes
 // the way of `tenon train`: SentimentTask, Trainer, Adam.
-#include "engine/io/load.h"
-#include "tests/models.h"
+#include "tests/training.h"
 
 using namespace tenon;
 using namespace tenon::test;
 
 namespace {
 
-constexpr int64_t steps = 50, batch_size = 8;
-
-struct GoldenRun {
-  explicit GoldenRun(const std::string& name) : file(golden_file("training/" + name)) {
-    for (int64_t k = 0; k < steps; ++k) {
-      const std::string batch = str("batch.", k, ".");
-      const auto ids = golden_ids(file, batch + "input_ids"), ends = golden_ids(file, batch + "cu_seqlens");
-      for (size_t i = 0; i + 1 < ends.size(); ++i)
-        examples.ids.emplace_back(ids.begin() + ends[i], ids.begin() + ends[i + 1]);
-      const auto labels = golden_tensor(file, batch + "labels", DType::f32).to_vector<float>();
-      examples.labels.insert(examples.labels.end(), labels.begin(), labels.end());
-    }
-  }
-
-  SentimentModel model(DType dtype) const {
-    SentimentModel made(make_encoder(data_folder() / "training", file), {.hidden_size = 16});
-    load_parameters(named_parameters(made), file);
-    convert_to(made, dtype);
-    return made;
-  }
-  uint64_t seed() const { return static_cast<uint64_t>(*golden(file, "seed").as<int64_t>()); }
-
-  TensorFile file;
-  Examples examples;
-};
+constexpr int64_t steps = GoldenRun::steps, batch_size = GoldenRun::batch_size;
 
 std::vector<double> losses(const GoldenRun& golden, SentimentTaskOptions options, DType dtype,
                            int64_t accumulate = 1) {

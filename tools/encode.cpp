@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "engine/autograd.h"
+#include "engine/precision.h"
 #include "engine/train/checkpoint.h"
 #include "models/encoder.h"
 #include "tools/commands.h"
@@ -36,11 +37,11 @@ struct EncodeCommand {
     NamedParameters tensors{
         {"input_ids", &input_ids}, {"cu_seqlens", &cu_seqlens}, {"last_hidden_state", &last}};
     if (all_layers) {
-      states = model->hidden_states(batch);
+      for (const Tensor& state : model->hidden_states(batch)) states.push_back(to_full_precision(state));
       last = states.back();
       for (size_t i = 0; i < states.size(); ++i) tensors.emplace_back(str("hidden_states.", i), &states[i]);
     } else {
-      last = (*model)(batch);
+      last = to_full_precision((*model)(batch));
     }
     save_tensors(out, tensors);
     std::printf("%ld texts, %ld tokens: %s\n", static_cast<long>(batch.sequences),
@@ -62,6 +63,7 @@ void add_encode(CLI::App& program) {
   c->add_option("--max-length", command->max_length, "Cut texts to N tokens");
   c->add_flag("--jsonl", command->texts.jsonl, "Lines are JSON objects with \"text\"");
   command->compute.add_to(*c);
+  command->compute.add_dtype_to(*c);
   c->footer(
       "Example:\n  tenon encode bert-base-uncased \"Hello world\" --out hello.safetensors --all-layers");
   c->callback([command] { command->run(); });

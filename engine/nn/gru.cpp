@@ -2,7 +2,10 @@
 
 #include <cmath>
 
+#include "engine/precision.h"
 #include "engine/random.h"
+#include "kernels/base/select.h"
+#include "kernels/gru/gru_sequence.h"
 
 namespace tenon {
 
@@ -16,7 +19,19 @@ Gru::Gru(int64_t input_size, int64_t hidden_size, int num_layers, bool bidirecti
     for (int64_t d = 0; d < directions; ++d)
       weights.push_back({Tensor({gates, inputs}, DType::f32), Tensor({gates, hidden_size}, DType::f32),
                          Tensor({gates}, DType::f32), Tensor({gates}, DType::f32)});
+    casts_.resize(casts_.size() + static_cast<size_t>(directions));
   }
+}
+
+std::vector<GruWeights> Gru::weights_of(size_t layer, DType dtype) {
+  std::vector<GruWeights> weights;
+  for (size_t d = 0; d < layers_[layer].size(); ++d) {
+    const GruWeights& w = layers_[layer][d];
+    auto& as = casts_[layer * layers_[layer].size() + d];
+    weights.push_back({as[0](w.weight_ih, dtype), as[1](w.weight_hh, dtype), as[2](w.bias_ih, dtype),
+                       as[3](w.bias_hh, dtype)});
+  }
+  return weights;
 }
 
 void Gru::visit(Visitor& v) {
@@ -32,13 +47,15 @@ void Gru::visit(Visitor& v) {
 }
 
 Gru::Output Gru::operator()(const Tensor& x, const PackedBatch& batch) {
-  Output output{x, {}};
+  const Tensor wanted = to_activation_type(x);
+  Output output{has_variant<GruSequence>(x.device(), wanted.dtype()) ? wanted : to_full_precision(x), {}};
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     if (layer > 0 && training()) {
       const uint32_t operation = operation_key(str(path_, ".dropout_l", layer - 1));
       output.y = dropout(output.y, batch.row_keys, {dropout_, random_key(operation)});
     }
-    auto [y, h_n] = gru_sequence(output.y, batch.cu_seqlens, batch.max_seqlen, layers_[layer]);
+    auto [y, h_n] =
+        gru_sequence(output.y, batch.cu_seqlens, batch.max_seqlen, weights_of(layer, output.y.dtype()));
     output.y = std::move(y);
     output.h_n.push_back(std::move(h_n));
   }

@@ -2,7 +2,7 @@
 #pragma once
 #include "engine/nn/module.h"
 #include "engine/nn/packed_batch.h"
-#include "engine/ops.h"
+#include "engine/nn/parameter_cast.h"
 
 namespace tenon {
 
@@ -19,6 +19,7 @@ class Gru final : public Module {
     Tensor y;                 // (T, D * H), of the last layer
     std::vector<Tensor> h_n;  // (D, B, H) of each layer; torch has them in one (layers * D, B, H)
   };
+  // In the precision's type for activations, or in fp32 on a device without a kernel for that.
   Output operator()(const Tensor& x, const PackedBatch& batch);
 
   // torch's default: uniform within 1 / sqrt(hidden_size) for all.
@@ -28,10 +29,13 @@ class Gru final : public Module {
   int directions() const { return static_cast<int>(layers_[0].size()); }
 
  private:
+  std::vector<GruWeights> weights_of(size_t layer, DType dtype);
+
   int64_t hidden_size_;
   double dropout_;
   std::string path_;
-  std::vector<std::vector<GruWeights>> layers_;  // [layer][direction]
+  std::vector<std::vector<GruWeights>> layers_;      // [layer][direction]
+  std::vector<std::array<ParameterCast, 4>> casts_;  // of each direction of each layer
 };
 
 }  // namespace tenon

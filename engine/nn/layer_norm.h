@@ -1,6 +1,7 @@
 // torch.nn.LayerNorm over the last dimension: weight and bias (size).
 #pragma once
 #include "engine/nn/module.h"
+#include "engine/nn/parameter_cast.h"
 
 namespace tenon {
 
@@ -13,12 +14,14 @@ class LayerNormModule final : public Module {
     v("weight", weight_);
     v("bias", bias_);
   }
-  const Tensor& weight() const { return weight_; }
-  const Tensor& bias() const { return bias_; }
+  // In the element type of what is normalised.
+  Tensor weight(DType dtype) { return weight_cast_(weight_, dtype); }
+  Tensor bias(DType dtype) { return bias_cast_(bias_, dtype); }
   double eps() const { return eps_; }
 
  private:
   Tensor weight_, bias_;
+  ParameterCast weight_cast_, bias_cast_;
   double eps_;
 };
 

@@ -1,7 +1,7 @@
 // torch.nn.Linear: weight (out, in), bias (out).
 #pragma once
 #include "engine/nn/module.h"
-#include "engine/ops.h"
+#include "engine/nn/parameter_cast.h"
 
 namespace tenon {
 
@@ -14,7 +14,8 @@ class Linear final : public Module {
     v("weight", weight_);
     v("bias", bias_);
   }
-  // x (T, in) -> (T, out). A frozen weight is packed at the first use under Inference.
+  // x (T, in) -> (T, out), in the element type of x. A frozen weight is packed at the first use under
+  // Inference, or cast at the first use in that type.
   Tensor operator()(const Tensor& x, Activation activation = Activation::none);
 
   // torch's default: uniform within 1 / sqrt(in) for both.
@@ -22,6 +23,7 @@ class Linear final : public Module {
 
  private:
   Tensor weight_, bias_;
+  ParameterCast weight_cast_, bias_cast_;
   Tensor packed_;
   std::weak_ptr<Storage> packed_from_;  // the weight's memory at the time of packing
 };

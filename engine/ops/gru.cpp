@@ -1,4 +1,5 @@
 #include "engine/ops/support.h"
+#include "engine/precision.h"
 #include "kernels/gru/gru_sequence.h"
 
 namespace tenon {
@@ -58,7 +59,8 @@ GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, int max_seqlen
                     .gates = gates.view(),
                     .hidden_size = static_cast<int>(hidden_size),
                     .directions = static_cast<int>(count),
-                    .max_seqlen = max_seqlen},
+                    .max_seqlen = max_seqlen,
+                    .tf32 = precision() == Precision::tf32},
                    stream_of(x));
   const bool needs_dx = needs_grad({x});
   const auto vjp = [=, x = x.detach(), y = y.detach(),
@@ -80,7 +82,8 @@ GruOutput gru_sequence(const Tensor& x, const Tensor& cu_seqlens, int max_seqlen
                               .dbias_hh = views(grads, &GruWeights::bias_hh),
                               .hidden_size = static_cast<int>(hidden_size),
                               .directions = static_cast<int>(count),
-                              .max_seqlen = max_seqlen},
+                              .max_seqlen = max_seqlen,
+                              .tf32 = precision() == Precision::tf32},
                              stream_of(x));
     std::vector<Tensor> all{dx};
     for (const GruWeights& g : grads) all.insert(all.end(), {g.weight_ih, g.weight_hh, g.bias_ih, g.bias_hh});

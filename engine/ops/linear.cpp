@@ -1,4 +1,5 @@
 #include "engine/ops/support.h"
+#include "engine/precision.h"
 #include "kernels/elementwise/unary.h"
 #include "kernels/gelu/gelu.h"
 #include "kernels/matmul/matmul.h"
@@ -56,9 +57,13 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
   check(a.size(transpose_a ? 0 : 1) == b.size(transpose_b ? 1 : 0), "matmul: the shapes ", a.shape(), " and ",
         b.shape(), " do not fit");
   Tensor y({a.size(transpose_a ? 1 : 0), b.size(transpose_b ? 0 : 1)}, a.dtype(), a.device());
-  run<Matmul>(
-      {.a = a.view(), .b = b.view(), .y = y.view(), .transpose_a = transpose_a, .transpose_b = transpose_b},
-      stream_of(a));
+  run<Matmul>({.a = a.view(),
+               .b = b.view(),
+               .y = y.view(),
+               .transpose_a = transpose_a,
+               .transpose_b = transpose_b,
+               .tf32 = precision() == Precision::tf32},
+              stream_of(a));
   const bool da = needs_grad({a}), db = needs_grad({b});
   return record(
       "matmul", y, {a, b}, [=, a = a.detach(), b = b.detach()](const Tensor& dy) -> std::vector<Tensor> {
@@ -100,7 +105,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
                .y = y.view(),
                .pre_activation = pre.view(),
                .transpose_b = true,
-               .epilogue = epilogue_of(bias, apart ? Activation::none : activation)},
+               .epilogue = epilogue_of(bias, apart ? Activation::none : activation),
+               .tf32 = precision() == Precision::tf32},
               stream_of(x));
   if (apart) {
     pre = std::exchange(y, empty_like(y));

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "engine/autograd.h"
+#include "engine/precision.h"
 #include "engine/random.h"
 #include "kernels/elementwise/unary.h"
 
@@ -56,10 +57,11 @@ void BertEmbeddings::visit(Visitor& v) {
 
 Tensor BertEmbeddings::operator()(const BertContext& context) {
   const PackedBatch& batch = context.batch;
-  const Tensor x =
-      embedding(batch.input_ids, batch.positions, {}, word_embeddings_.weight, position_embeddings_.weight,
-                token_type_embeddings_.weight, layer_norm_.weight(), layer_norm_.bias(), layer_norm_.eps());
-  return dropout(x, batch.row_keys, context.hidden_dropout("bert.embeddings.dropout"));
+  const DType type = word_embeddings_.weight.dtype();
+  const Tensor x = embedding(batch.input_ids, batch.positions, {}, word_embeddings_.weight,
+                             position_embeddings_.weight, token_type_embeddings_.weight,
+                             layer_norm_.weight(type), layer_norm_.bias(type), layer_norm_.eps());
+  return dropout(to_activation_type(x), batch.row_keys, context.hidden_dropout("bert.embeddings.dropout"));
 }
 
 BertLayer::BertLayer(const BertConfig& c, int index)
@@ -94,8 +96,9 @@ Tensor BertLayer::attend(const Tensor& x, const BertContext& context) {
   const Tensor mixed = attention(
       query_(x), key_(x), value_(x), context.batch.cu_seqlens, heads, context.batch.max_seqlen, scale,
       context.attention_dropout(path_ + ".attention.self.dropout"), context.batch.first_sequence);
-  return dropout_residual_layer_norm(attention_output_(mixed), x, attention_norm_.weight(),
-                                     attention_norm_.bias(), attention_norm_.eps(), context.batch.row_keys,
+  return dropout_residual_layer_norm(attention_output_(mixed), x, attention_norm_.weight(x.dtype()),
+                                     attention_norm_.bias(x.dtype()), attention_norm_.eps(),
+                                     context.batch.row_keys,
                                      context.hidden_dropout(path_ + ".attention.output.dropout"));
 }
 
@@ -103,8 +106,8 @@ Tensor BertLayer::feed_forward(const Tensor& x, const BertContext& context) {
   const auto fused = fused_activation(context.config.hidden_act);
   Tensor wide = intermediate_(x, fused.value_or(Activation::none));
   if (!fused) wide = activation(wide, context.config.hidden_act);
-  return dropout_residual_layer_norm(output_(wide), x, output_norm_.weight(), output_norm_.bias(),
-                                     output_norm_.eps(), context.batch.row_keys,
+  return dropout_residual_layer_norm(output_(wide), x, output_norm_.weight(x.dtype()),
+                                     output_norm_.bias(x.dtype()), output_norm_.eps(), context.batch.row_keys,
                                      context.hidden_dropout(path_ + ".output.dropout"));
 }
 

@@ -1,5 +1,6 @@
 #include "models/sentiment/sentiment.h"
 
+#include "engine/precision.h"
 #include "engine/random.h"
 
 namespace tenon {
@@ -18,7 +19,7 @@ void SentimentModel::visit(Visitor& v) {
 }
 
 Tensor SentimentModel::head(const Tensor& features, const PackedBatch& batch) {
-  const Tensor h_n = rnn_(features, batch).h_n.back();  // (D, B, H)
+  const Tensor h_n = to_full_precision(rnn_(features, batch).h_n.back());  // (D, B, H)
   const int64_t sequences = batch.sequences, width = config_.hidden_size;
   const Tensor states = reshape(h_n, {rnn_.directions() * sequences, width});
   Tensor last = states;

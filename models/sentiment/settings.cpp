@@ -3,6 +3,8 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "engine/precision.h"
+
 namespace tenon {
 namespace {
 
@@ -83,7 +85,7 @@ void SentimentSettings::validate() const {
         head.dropout);
   check(max_length == 0 || max_length >= 3, "--max-length must be 3 or more, not ", max_length);
   check(batches != "packed" || token_budget > 0, "--batches packed needs --token-budget");
-  check(dtype == "fp32", "--dtype ", dtype, " is not built for the ", device, " device; use fp32");
+  parse_precision(dtype);
   check(cache_dtype == "fp32" || cache_dtype == "bf16", "--cache-dtype ", cache_dtype,
         " is unknown; use fp32 or bf16");
   parse_order(batches);

@@ -27,10 +27,10 @@ struct SentimentSettings {
   uint64_t seed = 1;
 
   bool cache_features = false;
-  std::string cache_file;            // empty: in memory
-  std::string cache_dtype = "fp32";  // or bf16
-  std::string device = "cpu", dtype = "fp32";
-  std::string kernels;  // forced variants, "op=variant,op=variant"
+  std::string cache_file;                      // empty: in memory
+  std::string cache_dtype = "fp32";            // or bf16
+  std::string device = "cpu", dtype = "fp32";  // or tf32, bf16: engine/precision.h
+  std::string kernels;                         // forced variants, "op=variant,op=variant"
 
   // The quirks of the published code, all on with the recipe "tutorial".
   bool pad_batches = false, encoder_dropout = false;
