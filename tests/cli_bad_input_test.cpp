@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/safetensors.h"
+#include "kernels/base/memory.h"
 #include "tests/cli.h"
 
 using namespace tenon;
@@ -291,6 +292,48 @@ TEST_CASE("--resume with changed settings or data, or of nothing") {
   check_refused(tenon_program(tiny_training() + " --resume --out " + (folder / "none").string()), {"none"});
   CHECK(!fs::exists(folder / "none"));
   CHECK(fs::exists(trained_run() / "model.safetensors"));
+}
+
+TEST_CASE("--resume with another device or precision") {
+  const std::string out = " --epochs 2 --resume --out " + trained_run().string();
+  check_refused(tenon_program(tiny_training() + out + " --dtype bf16"),
+                {"--resume", "dtype", "fp32", "bf16"});
+  check_refused(tenon_program(tiny_training() + out + " --device simt"),
+                {"--resume", "device", "cpu", "simt"});
+}
+
+TEST_CASE("a device that this build or this machine lacks") {
+  if (has_device(Device::cuda)) SKIPPED("this machine has a cuda device");
+  const TemporaryFolder folder;
+  const std::string out = " --device cuda --out " + (folder / "x").string();
+  check_refused(tenon_program("encode " + tiny_encoder() + " film" + out), {"cuda", "--device cpu"});
+  check_refused(tenon_program(tiny_training() + out), {"cuda", "--device cpu"});
+  check_refused(tenon_program("predict " + trained_run().string() + " film --device cuda"), {"cuda"});
+  CHECK(files_below(folder.path()).empty());
+}
+
+TEST_CASE("out of device memory") {
+  const TemporaryFolder folder;
+  const std::string limit = "TENON_MEMORY_LIMIT=100K";
+  check_refused(
+      tenon_program("encode " + tiny_encoder() + " film --device simt --out " + (folder / "x").string(), "",
+                    limit),
+      {"out of memory on simt", "were asked for", "in use", "TENON_MEMORY_LIMIT", "--batch-size"});
+  check_refused(
+      tenon_program(tiny_training() + " --device simt --out " + (folder / "run").string(), "", limit),
+      {"out of memory on simt", "--token-budget", "--accumulate"});
+  CHECK(files_below(folder.path()).empty());
+  CHECK(tenon_program("encode " + tiny_encoder() + " film --out " + (folder / "x").string(), "",
+                      "TENON_MEMORY_LIMIT=much")
+            .code == 2);
+}
+
+TEST_CASE("a variant that is forced where it cannot run") {
+  const TemporaryFolder folder;
+  check_refused(tenon_program("encode " + tiny_encoder() +
+                              " film --device simt --kernel matmul=eigen --out " + (folder / "x").string()),
+                {"matmul=eigen", "simt", "cpu"});
+  CHECK(files_below(folder.path()).empty());
 }
 
 TEST_CASE("a token id past the vocabulary") {

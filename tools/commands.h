@@ -21,12 +21,14 @@ void add_bench(CLI::App& program);
 
 // Options that every command which computes has.
 struct ComputeOptions {
-  std::string device = "cpu";
+  std::string device = "cpu", dtype = "fp32";
   std::string kernels;  // "op=variant,…"
   int threads = 0;      // 0: all cores
 
   void add_to(CLI::App& command);
+  void add_dtype_to(CLI::App& command);  // of those that run a model
   void apply() const;
+  void force_variants() const;
 };
 
 // Runs what checks the command line alone: its tenon::Error then counts as wrong usage, exit code 2.

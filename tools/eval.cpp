@@ -133,6 +133,7 @@ void add_eval(CLI::App& program) {
   c->add_option("--batch-size", command->batch_size, "Reviews in a batch")->capture_default_str();
   c->add_flag("--json", command->as_json, "One JSON object: loss, accuracy, count, confusion, by_length");
   command->compute.add_to(*c);
+  command->compute.add_dtype_to(*c);
   c->footer("Example:\n  tenon eval run --data aclImdb_v1.tar.gz --limit 2000");
   c->callback([command] { command->run(); });
 }

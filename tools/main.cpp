@@ -1,10 +1,12 @@
 // tenon: trains, evaluates and serves the sentiment model, and shows and measures kernels.
 // Exit codes: 0 done, 1 failed (one sentence on stderr), 2 wrong usage.
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
 
+#include "engine/precision.h"
 #include "kernels/base/device.h"
 #include "kernels/base/memory.h"
 #include "kernels/base/select.h"
@@ -29,6 +31,17 @@ int finish_usage(const CLI::App& program, const CLI::ParseError& error) {
   std::fprintf(stderr, "tenon: %s; 'tenon %s--help' shows the options\n", message.c_str(),
                chosen.empty() ? "" : (chosen[0]->get_name() + " ").c_str());
   return 2;
+}
+
+// "512M": bytes, or K, M or G of them, in powers of 1024.
+size_t parse_bytes(std::string_view text) {
+  size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
+  const size_t shift = unit == "G" ? 30 : unit == "M" ? 20 : unit == "K" ? 10 : 0;
+  check(error == std::errc() && (shift > 0 || unit.empty()), "TENON_MEMORY_LIMIT is '", text,
+        "'; write it as 512M or 8G");
+  return number << shift;
 }
 
 int finish_failed(const char* message) {
@@ -56,14 +69,30 @@ void ComputeOptions::add_to(CLI::App& command) {
   command.add_option("--threads", threads, "Threads (default: all cores)");
 }
 
+void ComputeOptions::add_dtype_to(CLI::App& command) {
+  command
+      .add_option("--dtype", dtype,
+                  "fp32, tf32 (as fp32, but products may be rounded so) or bf16 (activations; weights, "
+                  "statistics and sums stay fp32)")
+      ->capture_default_str();
+}
+
 void ComputeOptions::apply() const {
   as_usage([&] {
     if (threads != 0) set_thread_count(threads);
+    set_precision(parse_precision(dtype));
     parse_device(device);
-    if (const char* from_environment = std::getenv("TENON_KERNEL")) force_variants(from_environment);
-    force_variants(kernels);
+    force_variants();
+    if (const char* limit = std::getenv("TENON_MEMORY_LIMIT"))
+      set_memory_limit(parse_device(device), parse_bytes(limit));
   });
   memory_backend(parse_device(device));  // throws where this build or machine lacks it
+  check_forced_variants(parse_device(device));
+}
+
+void ComputeOptions::force_variants() const {
+  if (const char* from_environment = std::getenv("TENON_KERNEL")) tenon::force_variants(from_environment);
+  tenon::force_variants(kernels);
 }
 
 void as_usage(const std::function<void()>& body) {

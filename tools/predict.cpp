@@ -53,6 +53,7 @@ void add_predict(CLI::App& program) {
               "A JSON object a line: text, label, probability of the positive class");
   c->add_option("--batch-size", command->batch_size, "Texts in a batch")->capture_default_str();
   command->compute.add_to(*c);
+  command->compute.add_dtype_to(*c);
   c->footer(R"(Examples:
   tenon predict run "This film is great" "This film is terrible"
   tenon predict run --file reviews.txt --json

@@ -119,6 +119,7 @@ void TrainCommand::finish(RunFolder& folder, SentimentModel& model, const Data& 
 
 void TrainCommand::run() {
   settings.device = compute.device;
+  settings.dtype = compute.dtype;
   settings.kernels = compute.kernels;
   settings.split.seed = settings.seed;
   settings.cache_features = !cache.empty();
@@ -131,7 +132,10 @@ void TrainCommand::run() {
   watch_for_interrupt();
   RunFolder folder = resume ? RunFolder::reopen(out, settings) : RunFolder::create(out, settings);
   NewFolder unfinished(resume ? "" : out);
-  if (resume) force_variants(folder.recorded_variants());
+  if (resume) {
+    force_variants(folder.recorded_variants(parse_device(settings.device)));
+    compute.force_variants();  // rather than the recorded ones
+  }
 
   auto encoder = load_encoder(settings.encoder);
   note_unexpected(settings.encoder, encoder->unexpected_tensors());
@@ -218,7 +222,6 @@ void add_training_options(CLI::App& c, SentimentSettings& s) {
       ->capture_default_str();
   c.add_option("--warmup-steps", s.warmup_steps, "Steps of linear warm-up");
   c.add_option("--seed", s.seed, "Seed of everything random")->capture_default_str();
-  c.add_option("--dtype", s.dtype, "fp32")->capture_default_str();
   c.add_flag("--fine-tune", s.fine_tune, "Train the encoder, too");
   c.add_option("--hidden-size", s.head.hidden_size, "State of the GRU")->capture_default_str();
   c.add_option("--num-layers", s.head.num_layers, "Layers of the GRU")->capture_default_str();
@@ -242,6 +245,7 @@ void add_train(CLI::App& program) {
       ->default_str("memory");
   c->add_flag("--resume", command->resume, "Continue the run in --out");
   command->compute.add_to(*c);
+  command->compute.add_dtype_to(*c);
   c->footer(R"(Examples:
   tenon train --encoder bert-base-uncased --data aclImdb_v1.tar.gz --out run --cache-features features.bin
   tenon train --encoder minilm --data reviews.csv --text-column body --label-column stars --out run --epochs 3

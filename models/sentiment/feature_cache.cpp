@@ -11,6 +11,7 @@
 #include "engine/autograd.h"
 #include "engine/io/file.h"
 #include "engine/ops.h"
+#include "engine/precision.h"
 #include "kernels/base/select.h"
 #include "kernels/cpu/parallel.h"
 #include "models/data/batches.h"
@@ -106,7 +107,7 @@ class FeatureCache::Memory {
 
 FeatureCache::FeatureCache(Encoder& encoder, const Examples& examples, const FeatureCacheOptions& options,
                            const std::function<void(int64_t, int64_t)>& progress)
-    : dtype_(options.dtype), hidden_size_(encoder.hidden_size()), offsets_{0} {
+    : dtype_(options.dtype), device_(options.device), hidden_size_(encoder.hidden_size()), offsets_{0} {
   check(!encoder.training(),
         "features cannot be cached while the encoder's dropout is on; leave out --cache-features "
         "or use --recipe default");
@@ -115,7 +116,7 @@ FeatureCache::FeatureCache(Encoder& encoder, const Examples& examples, const Fea
   for (int64_t length : examples.lengths()) offsets_.push_back(offsets_.back() + length);
   const size_t bytes = static_cast<size_t>(offsets_.back() * hidden_size_) * size_of(dtype_);
   memory_ = std::make_unique<Memory>(options.file, bytes,
-                                     options.file.empty() ? 0 : key(encoder, examples, dtype_));
+                                     options.file.empty() ? 0 : key(encoder, examples, dtype_, device_));
   reused_ = memory_->complete();
   if (reused_) return;
   encode_all(encoder, examples, options.tokens_per_batch, progress);
@@ -124,8 +125,9 @@ FeatureCache::FeatureCache(Encoder& encoder, const Examples& examples, const Fea
 
 FeatureCache::~FeatureCache() = default;
 
-uint64_t FeatureCache::key(Encoder& encoder, const Examples& examples, DType dtype) {
+uint64_t FeatureCache::key(Encoder& encoder, const Examples& examples, DType dtype, Device device) {
   uint64_t hash = static_cast<uint64_t>(dtype) + 1;
+  hash += static_cast<uint64_t>(device) << 8 | static_cast<uint64_t>(precision()) << 16;
   for (const auto& file : encoder.companion_files()) {  // the activation, say, is in none of the weights
     const std::string contents = read_file(file.string());
     hash = hash_bytes(contents.data(), contents.size(), hash);
@@ -166,7 +168,7 @@ void FeatureCache::encode_all(Encoder& encoder, const Examples& examples, int64_
       tokens += length(order[next]);
       ids.push_back(examples.ids[static_cast<size_t>(order[next++])]);
     } while (next < order.size() && tokens + length(order[next]) <= tokens_per_batch);
-    const Tensor features = encoder(PackedBatch::of_ids(ids));
+    const Tensor features = encoder(PackedBatch::of_ids(ids).to(device_));
     const Tensor rows = cast(features, dtype_).to(Device::cpu);
     const char* from = static_cast<const char*>(rows.data());
     for (size_t i = first; i < next; ++i) {
@@ -192,7 +194,7 @@ Tensor FeatureCache::gather(std::span<const int64_t> examples) const {
     std::memcpy(static_cast<char*>(rows.data()) + static_cast<size_t>(begins[at]) * width,
                 rows_of(examples[at]), static_cast<size_t>(begins[at + 1] - begins[at]) * width);
   });
-  return cast(rows, DType::f32);
+  return cast(rows.to(device_), DType::f32);
 }
 
 }  // namespace tenon

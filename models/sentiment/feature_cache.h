@@ -15,6 +15,7 @@ struct FeatureCacheOptions {
   DType dtype = DType::f32;    // or bf16
   std::filesystem::path file;  // empty: in memory
   int64_t tokens_per_batch = 4096;
+  Device device = Device::cpu;  // where the encoder is
 };
 
 class FeatureCache {
@@ -27,12 +28,12 @@ class FeatureCache {
   FeatureCache(const FeatureCache&) = delete;
   FeatureCache& operator=(const FeatureCache&) = delete;
 
-  // (T, H) f32: the rows of these examples, one after another.
+  // (T, H) f32 on the device: the rows of these examples, one after another.
   Tensor gather(std::span<const int64_t> examples) const;
   bool reused() const { return reused_; }
 
   // Of the weights, the encoder's other files, the tokens, the element type and the kernels.
-  static uint64_t key(Encoder& encoder, const Examples& examples, DType dtype);
+  static uint64_t key(Encoder& encoder, const Examples& examples, DType dtype, Device device = Device::cpu);
 
  private:
   class Memory;
@@ -41,6 +42,7 @@ class FeatureCache {
                   const std::function<void(int64_t, int64_t)>& progress);
 
   DType dtype_;
+  Device device_;
   int64_t hidden_size_;
   std::vector<int64_t> offsets_;  // first row of each example, and the end
   std::unique_ptr<Memory> memory_;

@@ -52,13 +52,14 @@ void RunFolder::check_data_manifest(const json& manifest) const {
 
 void RunFolder::write_variants() const { write_json(path_ / "variants.json", chosen_variants()); }
 
-std::string RunFolder::recorded_variants() const {
+std::string RunFolder::recorded_variants(Device device) const {
   const fs::path file = path_ / "variants.json";
   if (!fs::exists(file)) return "";
   std::string forced;
   const json recorded = read_json(file);
   for (const auto& [place, variant] : recorded.items()) {
     const auto name = variant.get<std::string>();
+    if (!place.ends_with(str(".", device))) continue;
     if (name.find(',') != name.npos) continue;  // several were in use, by shape: selection repeats that
     forced += str(forced.empty() ? "" : ",", place.substr(0, place.rfind('.')), "=", name);
   }

@@ -31,8 +31,8 @@ class RunFolder {
   // On a resumed run: throws if the data have changed since.
   void check_data_manifest(const nlohmann::json& manifest) const;
   void write_variants() const;  // those chosen so far
-  std::string recorded_variants()
-      const;  // "op=variant,…" of this run's device; empty before the first checkpoint
+  // "op=variant,…" of those on the device; empty before a run has ended or was stopped.
+  std::string recorded_variants(Device device) const;
 
   void save_model(SentimentModel& model, const SentimentSettings& settings, int max_length) const;
 

@@ -34,6 +34,10 @@ std::vector<std::vector<int64_t>> sorted_batches(const Examples& examples, int64
   return Batches(examples.lengths(), {.order = BatchOrder::sorted, .batch_size = batch_size}).epoch(0);
 }
 
+std::vector<double> on_host(const Tensor& logits) {
+  return cast(logits.to(Device::cpu), DType::f64).to_vector<double>();
+}
+
 // Numerically stable binary cross entropy in fp64, from logits that are on the host.
 double cross_entropy_of(double logit, double label) {
   return std::max(logit, 0.0) - logit * label + std::log1p(std::exp(-std::fabs(logit)));
@@ -74,6 +78,7 @@ SentimentTask::SentimentTask(SentimentModel& model, const Examples& train, const
     };
   };
   FeatureCacheOptions cache = options.cache;
+  cache.device = options.device;
   train_features_ = std::make_unique<FeatureCache>(model.encoder(), train, cache, offset_progress(0));
   if (!cache.file.empty()) cache.file += ".valid";
   valid_features_ =
@@ -85,7 +90,7 @@ Tensor SentimentTask::loss(std::span<const int64_t> examples, int64_t first_sequ
   const PackedBatch batch = PackedBatch::of_ids(ids, first_sequence).to(options_.device);
   Tensor features;
   if (train_features_) {
-    features = train_features_->gather(examples).to(options_.device);
+    features = train_features_->gather(examples);
   } else if (options_.fine_tune) {
     features = model_.encoder()(batch);
   } else {
@@ -113,7 +118,7 @@ Tensor sentiment_logits(SentimentModel& model, const Examples& examples, std::sp
   const Inference inference;
   const auto ids = ids_of(examples, chosen, pad_batches, model.encoder().tokenizer().pad_id());
   const PackedBatch batch = PackedBatch::of_ids(ids).to(device);
-  return model.head(features ? features->gather(chosen).to(device) : model.encoder()(batch), batch);
+  return model.head(features ? features->gather(chosen) : model.encoder()(batch), batch);
 }
 
 std::vector<double> sentiment_probabilities(SentimentModel& model, const Examples& examples,
@@ -123,8 +128,7 @@ std::vector<double> sentiment_probabilities(SentimentModel& model, const Example
   std::vector<double> probabilities(static_cast<size_t>(examples.size()));
   int64_t done = 0;
   for (const auto& chosen : sorted_batches(examples, batch_size)) {
-    const auto logits =
-        cast(sentiment_logits(model, examples, chosen, pad_batches, device), DType::f64).to_vector<double>();
+    const auto logits = on_host(sentiment_logits(model, examples, chosen, pad_batches, device));
     for (size_t i = 0; i < chosen.size(); ++i)
       probabilities[static_cast<size_t>(chosen[i])] = 1 / (1 + std::exp(-logits[i]));
     done += static_cast<int64_t>(chosen.size());
@@ -141,9 +145,7 @@ Evaluation evaluate_sentiment(SentimentModel& model, const Examples& examples, i
   double loss = 0, batch_accuracies = 0;
   int64_t correct = 0, batches = 0;
   for (const auto& chosen : sorted_batches(examples, batch_size)) {
-    const auto logits =
-        cast(sentiment_logits(model, examples, chosen, pad_batches, device, features), DType::f64)
-            .to_vector<double>();
+    const auto logits = on_host(sentiment_logits(model, examples, chosen, pad_batches, device, features));
     int64_t correct_here = 0;
     for (size_t i = 0; i < chosen.size(); ++i) {
       const double label = examples.labels[static_cast<size_t>(chosen[i])];
