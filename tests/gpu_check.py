@@ -41,17 +41,17 @@ def main():
         expect(rehearsal.returncode == 0 and "no GPU is used" in rehearsal.stdout, "the rehearsal passes", rehearsal)
         report = json.loads(out.read_text())
         names = {step["name"] for step in report["steps"]}
-        expect({"kernels_test", "tracer_test", "train_small", "train_bert_base", "bench_gelu"} <= names, "all steps are there", rehearsal)
+        expect({"kernels_test", "tracer_test", "train_small_fp32", "train_bert_base_fp32", "bench_gelu"} <= names, "all steps are there", rehearsal)
         expect(all(step["status"] == "passed" for step in report["steps"]), "all steps passed", rehearsal)
-        for run in ("train_small", "train_bert_base"):
+        for run in ("train_small_fp32", "train_bert_base_fp32"):
             expect("test_loss" in report[run][-1], f"{run} came to its end", rehearsal)
         expect(report["bench"][0]["results"][0]["variants"], "the bench has figures", rehearsal)
         expect(report["device"] == "cpu" and report["gpu"] == "none", "the report says that it is none of a GPU", rehearsal)
 
         failing = check("--dry-run", "--build", build, "--out", out, TENON_KERNEL="no_such_operation=plain")
-        expect(failing.returncode == 1 and "train_small" in failing.stderr, "a step that fails is named", failing)
+        expect(failing.returncode == 1 and "train_small_fp32" in failing.stderr, "a step that fails is named", failing)
         failed = [step["name"] for step in json.loads(out.read_text())["steps"] if step["status"] == "failed"]
-        expect("train_small" in failed and "kernels_test" not in failed, "the report says which failed", failing)
+        expect("train_small_fp32" in failed and "kernels_test" not in failed, "the report says which failed", failing)
     return 0
 
 
