@@ -7,6 +7,7 @@
 
 #include "kernels/base/memory.h"
 #include "kernels/base/registry.h"
+#include "kernels/base/vendor_library.h"
 #include "kernels/matmul/device.h"
 
 namespace tenon {
@@ -14,20 +15,41 @@ namespace {
 
 constexpr size_t workspace_bytes = size_t{32} << 20;  // what NVIDIA recommends for sm_90
 
+struct Library : VendorLibrary {
+  Library() : VendorLibrary("libcublasLt.so." TENON_STRING(CUBLAS_VER_MAJOR)) {}
+
+  TENON_VENDOR_FUNCTION(cublasLtCreate);
+  TENON_VENDOR_FUNCTION(cublasLtGetStatusString);
+  TENON_VENDOR_FUNCTION(cublasLtMatmul);
+  TENON_VENDOR_FUNCTION(cublasLtMatmulAlgoGetHeuristic);
+  TENON_VENDOR_FUNCTION(cublasLtMatmulDescCreate);
+  TENON_VENDOR_FUNCTION(cublasLtMatmulDescDestroy);
+  TENON_VENDOR_FUNCTION(cublasLtMatmulDescSetAttribute);
+  TENON_VENDOR_FUNCTION(cublasLtMatmulPreferenceCreate);
+  TENON_VENDOR_FUNCTION(cublasLtMatmulPreferenceDestroy);
+  TENON_VENDOR_FUNCTION(cublasLtMatmulPreferenceSetAttribute);
+  TENON_VENDOR_FUNCTION(cublasLtMatrixLayoutCreate);
+  TENON_VENDOR_FUNCTION(cublasLtMatrixLayoutDestroy);
+};
+
+const Library& library() {
+  static const Library opened;
+  return opened;
+}
+
 void check_cublas(cublasStatus_t status, std::string_view call) {
-  check(status == CUBLAS_STATUS_SUCCESS, "cuBLASLt: ", call, ": ", cublasLtGetStatusString(status));
+  check(status == CUBLAS_STATUS_SUCCESS, "cuBLASLt: ", call, ": ", library().cublasLtGetStatusString(status));
 }
 
 // A descriptor of the library: created, given attributes, and destroyed.
-template <class Handle, cublasStatus_t (*destroy)(Handle)>
+template <class Handle, auto create, auto destroy>
 class Descriptor {
  public:
   template <class... Arguments>
-  explicit Descriptor(cublasStatus_t (*create)(Handle*, Arguments...),
-                      std::type_identity_t<Arguments>... arguments) {
-    check_cublas(create(&handle_, arguments...), "creating a descriptor");
+  explicit Descriptor(Arguments... arguments) {
+    check_cublas((library().*create)(&handle_, arguments...), "creating a descriptor");
   }
-  ~Descriptor() { destroy(handle_); }
+  ~Descriptor() { (library().*destroy)(handle_); }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
@@ -40,14 +62,17 @@ class Descriptor {
  private:
   Handle handle_ = nullptr;
 };
-using Operation = Descriptor<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using Layout = Descriptor<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using Preference = Descriptor<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+using Operation =
+    Descriptor<cublasLtMatmulDesc_t, &Library::cublasLtMatmulDescCreate, &Library::cublasLtMatmulDescDestroy>;
+using Layout = Descriptor<cublasLtMatrixLayout_t, &Library::cublasLtMatrixLayoutCreate,
+                          &Library::cublasLtMatrixLayoutDestroy>;
+using Preference = Descriptor<cublasLtMatmulPreference_t, &Library::cublasLtMatmulPreferenceCreate,
+                              &Library::cublasLtMatmulPreferenceDestroy>;
 
-cublasLtHandle_t library() {
+cublasLtHandle_t library_handle() {
   static const cublasLtHandle_t handle = [] {
     cublasLtHandle_t created = nullptr;
-    check_cublas(cublasLtCreate(&created), "cublasLtCreate");
+    check_cublas(library().cublasLtCreate(&created), "cublasLtCreate");
     return created;
   }();
   return handle;
@@ -58,8 +83,8 @@ cudaDataType_t type_of(DType dtype) { return dtype == DType::f32 ? CUDA_R_32F : 
 // The transpose of x, as it lies in memory.
 Layout layout_of(const TensorView& x) {
   const auto stride = std::max(x.stride[0], x.shape[1]);  // a single row may state any
-  return Layout(cublasLtMatrixLayoutCreate, type_of(x.dtype), static_cast<uint64_t>(x.shape[1]),
-                static_cast<uint64_t>(x.shape[0]), stride);
+  return Layout(type_of(x.dtype), static_cast<uint64_t>(x.shape[1]), static_cast<uint64_t>(x.shape[0]),
+                int64_t{stride});
 }
 
 uint32_t alignment_of(const void* data) {
@@ -91,15 +116,14 @@ struct Call {
       : args(args),
         c(args.residual.defined() ? args.residual : args.y),
         beta(args.residual.defined() ? 1.0f : static_cast<float>(args.beta)),
-        operation(cublasLtMatmulDescCreate,
-                  args.tf32 && args.y.dtype == DType::f32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+        operation(args.tf32 && args.y.dtype == DType::f32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
                   CUDA_R_32F),
         a(layout_of(args.a)),
         b(layout_of(args.b)),
         c_layout(layout_of(c)),
         y(layout_of(args.y)) {
     const auto set = [&](cublasLtMatmulDescAttributes_t attribute, const auto& value) {
-      operation.set(cublasLtMatmulDescSetAttribute, attribute, value);
+      operation.set(library().cublasLtMatmulDescSetAttribute, attribute, value);
     };
     const auto form = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
     set(CUBLASLT_MATMUL_DESC_TRANSA, form(args.transpose_b));
@@ -110,9 +134,9 @@ struct Call {
 
   // The library's own choice.
   cublasLtMatmulAlgo_t algorithm() const {
-    Preference preference(cublasLtMatmulPreferenceCreate);
+    Preference preference;
     const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
-      preference.set(cublasLtMatmulPreferenceSetAttribute, attribute, value);
+      preference.set(library().cublasLtMatmulPreferenceSetAttribute, attribute, value);
     };
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(args.b.data));
@@ -121,8 +145,8 @@ struct Call {
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(args.y.data));
     cublasLtMatmulHeuristicResult_t found = {};
     int count = 0;
-    check_cublas(cublasLtMatmulAlgoGetHeuristic(library(), operation, b, a, c_layout, y, preference, 1,
-                                                &found, &count),
+    check_cublas(library().cublasLtMatmulAlgoGetHeuristic(library_handle(), operation, b, a, c_layout, y,
+                                                          preference, 1, &found, &count),
                  "cublasLtMatmulAlgoGetHeuristic");
     check(count > 0, "cuBLASLt: there is no algorithm for the product of ", args.a, " and ", args.b);
     return found.algo;
@@ -130,6 +154,7 @@ struct Call {
 };
 
 std::string supports(const Matmul::Args& args) {
+  if (!library().missing().empty()) return library().missing();
   const auto [m, n, k] = Matmul::sizes(args);
   if (m == 0 || n == 0 || k == 0) return "it takes no empty matrix";
   switch (args.epilogue) {
@@ -161,9 +186,10 @@ void run(const Matmul::Args& args, Stream& stream) {
   const cublasLtMatmulAlgo_t algorithm = call.algorithm();
   const Buffer workspace(Device::cuda, workspace_bytes);
   const float alpha = 1;
-  check_cublas(cublasLtMatmul(library(), call.operation, &alpha, args.b.data, call.b, args.a.data, call.a,
-                              &call.beta, call.c.data, call.c_layout, args.y.data, call.y, &algorithm,
-                              workspace.data(), workspace_bytes, static_cast<cudaStream_t>(stream.handle())),
+  check_cublas(library().cublasLtMatmul(library_handle(), call.operation, &alpha, args.b.data, call.b,
+                                        args.a.data, call.a, &call.beta, call.c.data, call.c_layout,
+                                        args.y.data, call.y, &algorithm, workspace.data(), workspace_bytes,
+                                        static_cast<cudaStream_t>(stream.handle())),
                "cublasLtMatmul");
 }
 
