@@ -107,7 +107,6 @@ __global__ void __launch_bounds__(gru::ClusterCut<T, hidden, 3>::threads) forwar
           gru::store_word(layer.gates_of(row, d) + gate * hidden + place.unit, kept[gate]);
     }
   }
-  wait_copies<0>();
 }
 
 template <class T, int hidden>

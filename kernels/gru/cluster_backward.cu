@@ -99,7 +99,6 @@ __global__ void __launch_bounds__(gru::ClusterCut<T, hidden, 1>::threads)
       gru::store_word(target + at.n, words[3]);
     }
   }
-  wait_copies<0>();
 }
 
 template <class T, int hidden>
