@@ -136,7 +136,8 @@ struct Shape {
   double spread = 1;   // q and k are multiplied by it: logits of up to a few times its square
   bool fused = false;  // q, k and v lie side by side in rows of three times the width
   bool large = false;
-  double first = 0;  // the first half of every query and key if not 0: one large number in all logits
+  double first = 0;      // the first half of every query and key if not 0: one large number in all logits
+  bool opposed = false;  // of keys with the other sign
 };
 
 std::vector<Shape> shapes() {
@@ -151,6 +152,7 @@ std::vector<Shape> shapes() {
           {"ragged with dropout", {17, 70, 2}, 2, 64, 0.1, 1, true},
           {"fused projection", {37, 64, 100}, 2, 16, 0, 1, true},
           {"large logits", {70}, 1, 16, 0, 1, false, false, 7},
+          {"logits far below zero", {70}, 1, 16, 0, 1, false, false, 7, true},
           {"one key takes all", {33}, 1, 16, 0, 300},
           {"longest", {200}, 1, 16, 0.25},
           {"longest head of 32", {512}, 1, 32, 0.25, 1, false, true},
@@ -177,22 +179,22 @@ TensorView rows_of(DType dtype, const Shape& s) {
   return view;
 }
 
-void spread_rows(const TensorView& x, const Shape& s) {
+void spread_rows(const TensorView& x, const Shape& s, double first) {
   for (int64_t row = 0; row < x.shape[0]; ++row) {
     const auto offset = static_cast<size_t>(row * x.stride[0]) * size_of(x.dtype);
     cases::affine({x.as<char>() + offset, x.dtype, {x.shape[1]}}, s.spread, 0);
-    for (int64_t column = 0; s.first != 0 && column < x.shape[1]; ++column)
+    for (int64_t column = 0; first != 0 && column < x.shape[1]; ++column)
       if (column % s.dim < s.dim / 2)
         cases::put({x.as<char>() + offset + static_cast<size_t>(column) * size_of(x.dtype), x.dtype, {1}},
-                   {s.first});
+                   {first});
   }
 }
 
 template <class Args>
 void fill_forward(Args& a, const Shape& s) {
   cases::put_lengths(a.cu_seqlens, s.lengths);
-  spread_rows(a.q, s);
-  spread_rows(a.k, s);
+  spread_rows(a.q, s, s.first);
+  spread_rows(a.k, s, s.opposed ? -s.first : s.first);
 }
 
 // A backward's out and lse are what the forward left.
