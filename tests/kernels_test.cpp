@@ -2,7 +2,7 @@
 // the orders in which threads run. Nobody writes a test for a single variant. Prints the matrix of what ran.
 // TENON_TEST_OPS=layer_norm,gelu tests these operations and their gradients alone, TENON_TEST_DEVICE=cuda
 // this device alone, TENON_TEST_FILE=faults/ those variants alone that a file with such a path has
-// registered; TENON_TEST_LARGE=1 adds the cases that are marked large.
+// registered; TENON_TEST_LARGE=1 adds the cases that are marked large, TENON_TEST_SEED=1 draws other numbers.
 #include <algorithm>
 #include <map>
 #include <sstream>
@@ -46,6 +46,12 @@ bool tests_large_cases() {
   return value && value[0] == '1';
 }
 
+// Of the numbers of a case.
+uint64_t seed_of(size_t index) {
+  static const char* const value = std::getenv("TENON_TEST_SEED");
+  return 20260101 + index + 1000 * (value ? std::strtoull(value, nullptr, 10) : 0);
+}
+
 // What hides under one order shows under another.
 struct Schedule {
   std::string name;
@@ -75,7 +81,7 @@ struct Tally {
 
 void run_case(const AnyOperation& operation, DType dtype, size_t index, const CaseInfo& info,
               std::map<std::string, Tally>& matrix) {
-  const Verifier verifier(operation, dtype, index, 20260101 + index);
+  const Verifier verifier(operation, dtype, index, seed_of(index));
   for (size_t variant = 0; variant < operation.variant_count(); ++variant) {
     const VariantInfo& about = operation.variant(variant);
     if (!is_tested(about) || !about.takes(dtype)) continue;
