@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Deletes every barrier, warp sync, wait and fence of the kernels, one at a time, and expects kernels_test to notice.
+"""Deletes every barrier, warp sync, arrival, wait and fence of the kernels, one at a time: kernels_test must notice.
 
 In a copy of each .cu and of its own headers each such call is put behind a switch; the copy is compiled once, as run.py
 compiles a planted fault, and kernels_test runs once for each switch. What it says is kept in results.json, together with
@@ -21,7 +21,7 @@ import run
 FOLDER, ROOT = run.FOLDER, run.ROOT
 RESULTS, SURVIVORS, PAGE = FOLDER / "results.json", FOLDER / "survivors.txt", ROOT / "docs" / "faults.md"
 CALL = re.compile(r"\b(sync_threads|sync_warp|sync_grid|sync_cluster|commit_copies|wait_copies\s*<[^;{}()]*>"
-                  r"|fence_barrier_init)\s*\(|(?:\.|->)(wait)\s*\(")
+                  r"|fence_barrier_init)\s*\(|((?:\.|->)(?:wait|arrive|arrive_expect))\s*\(")
 SWITCH = "tenon_deleted_call"
 PROLOGUE = f"""#include <cstdlib>
 namespace {{
@@ -89,10 +89,10 @@ def calls_in(file):
             continue
         begin = match.start() if match.group(1) else object_begin(text, match.start())
         end = closing(text, match.end() - 1)
-        name = re.sub(r"\s", "", text[begin:end]) if match.group(2) else re.sub(r"\s|<.*", "", match.group(1))
-        if match.group(2):
-            name = re.sub(r".*(?:->|\.)(\w+(?:\[.*?\])?(?:->|\.)wait)\(.*", r"\1", name) if name.count("wait") else name
-            name = re.sub(r"\(.*", "", name)
+        if match.group(1):
+            name = re.sub(r"\s|<.*", "", match.group(1))
+        else:
+            name = re.search(r"\w+(\[.*\]|\(.*\))?$", re.sub(r"\s", "", text[begin:match.start()])).group() + match.group(2)
         function = function_around(text, match.start())
         seen[function, name] += 1
         key = f"{file}: {name} {seen[function, name]} of {function}"
@@ -100,11 +100,11 @@ def calls_in(file):
 
 
 def own_headers(source):
-    """The headers of operations that a source includes, whatever through."""
+    """The headers that a source includes, whatever through, and in which kernels do more than call a primitive."""
     found, open_files = [], [source]
     while open_files:
         text = (ROOT / open_files.pop()).read_text()
-        for name in re.findall(r'^#include "(kernels/(?!simt/|base/|cpu/)[^"]+)"', text, re.M):
+        for name in re.findall(r'^#include "(kernels/(?!simt/(?!block_reduce)|base/|cpu/)[^"]+)"', text, re.M):
             header = pathlib.Path(name)
             if header not in found and (ROOT / header).exists():
                 found.append(header)
@@ -153,7 +153,8 @@ def switched(source, calls, arguments):
 
 def shortened(message):
     """Of what kernels_test said: neither who nor where, which depend on the case."""
-    text = re.sub(r"^simt: (thread \([^)]*\) of block \([^)]*\) )?", "", message)
+    text = re.sub(r"^simt: (thread \([^)]*\) of block \([^)]*\) )?", "", message.split("; the kernel was launched")[0])
+    text = re.sub(r" at /\S+(?: \S+)?:\d+(?= (?:at|of|for|while) )", "", text)  # Catch may have broken the path
     text = re.split(r",? at \S*(?:/|\.cu)| \(bound ", text)[0]
     text = re.sub(r",? at offset \d+", "", text)
     text = re.sub(r"(\d\.) (\d)", r"\1\2", text)  # where Catch broke a line
@@ -228,7 +229,7 @@ each time; the deleted calls take longer and are run by hand ([how](simt.md)).
 ## {len(results["patches"])} patches
 
 {table(*patches)}
-## {len(calls)} barriers, warp syncs, waits and fences, each deleted
+## {len(calls)} barriers, warp syncs, arrivals, waits and fences, each deleted
 
 {caught} of them are missed, {len(calls) - caught} are not and stand at the end.
 
