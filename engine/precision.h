@@ -2,6 +2,7 @@
 // the optimiser's state are fp32 in all of them, and so are the statistics of norms, all sums, and losses.
 #pragma once
 #include <string_view>
+#include <vector>
 
 #include "engine/tensor.h"
 
@@ -16,6 +17,7 @@ enum class Precision : uint8_t {
 Precision parse_precision(std::string_view name);
 void set_precision(Precision precision);
 Precision precision();
+std::vector<DType> element_types(Precision precision);  // in which operations run
 
 // fp32 activations in the type that this precision has for them; fp64 stays.
 Tensor to_activation_type(const Tensor& x);

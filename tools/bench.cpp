@@ -7,6 +7,7 @@
 #include "engine/io/file.h"
 #include "kernels/base/select.h"
 #include "kernels/base/timing.h"
+#include "tools/bench_tune.h"
 #include "tools/bench_worker.h"
 #include "tools/commands.h"
 #include "tools/machine.h"
@@ -19,17 +20,18 @@ using nlohmann::json;
 struct BenchCommand {
   std::vector<std::string> operations;
   std::string case_name, json_file, dtype = "f32";
-  bool slow = false;
+  bool slow = false, tune = false;
   TimingOptions timing;
   WorkerOptions worker;
   ComputeOptions compute;
+  Tuning tuning;
 
   void run();
 
  private:
   std::vector<const AnyOperation*> chosen_operations() const;
   std::vector<size_t> chosen_cases(const AnyOperation& operation, DType type) const;
-  json time(const AnyOperation& operation, DType type, size_t index) const;
+  json time(const AnyOperation& operation, DType type, size_t index);
 };
 
 DType parse_dtype(const std::string& name) {
@@ -76,7 +78,7 @@ json figures(const std::vector<double>& seconds, const Cost& cost, double defaul
           {"samples_ms", milliseconds}};
 }
 
-json BenchCommand::time(const AnyOperation& operation, DType type, size_t index) const {
+json BenchCommand::time(const AnyOperation& operation, DType type, size_t index) {
   const Device device = parse_device(compute.device);
   const CaseTiming measured = time_case(operation, type, index, device, timing);
   json result = {{"op", operation.name()},
@@ -89,7 +91,9 @@ json BenchCommand::time(const AnyOperation& operation, DType type, size_t index)
                  {"bytes_rotated", measured.bytes_rotated},
                  {"variants", json::array()}};
   if (measured.variants.empty()) return result;
-  const size_t by_default = select(operation, operation.args(type, index), device);
+  const AnyArgs args = operation.args(type, index);
+  const size_t by_default = select(operation, args, type, device).variant;
+  if (tune) tuning.add({operation, args, type, device, by_default}, measured);
   double default_median = 0;
   for (const VariantTiming& each : measured.variants)
     if (each.variant == by_default && !each.seconds.empty()) default_median = quantile(each.seconds, 0.5);
@@ -136,19 +140,25 @@ void BenchCommand::run() {
       "--device simt runs kernels for correctness on the host, and its times would say nothing of a GPU; use "
       "--device cpu");
   if (slow) timing.slow_factor = 0;
+  if (tune) Tuning::begin();
   const DType type = parse_dtype(dtype);
   json report = machine_and_build();
   report["results"] = json::array();
+  size_t cases = 0;
   for (const AnyOperation* operation : chosen_operations()) {
     const auto types = operation->dtypes();
     if (std::find(types.begin(), types.end(), type) == types.end()) continue;
     for (size_t index : chosen_cases(*operation, type)) {
+      ++cases;
+      if (tune && !Tuning::has_choice(*operation, operation->args(type, index), parse_device(compute.device)))
+        continue;
       report["results"].push_back(time(*operation, type, index));
       print(report["results"].back());
     }
   }
-  check(!report["results"].empty(), case_name.empty() ? "no chosen operation" : "--case " + case_name,
+  check(cases > 0, case_name.empty() ? "no chosen operation" : "--case " + case_name,
         case_name.empty() ? " takes elements of type " + dtype : " is not a case of the chosen operations");
+  if (tune) return tuning.write();
   if (!json_file.empty()) write_file_atomically(json_file, report.dump(1) + "\n");
   std::printf("*: what a run chooses by default; times: its median over the default's\n");
 }
@@ -165,6 +175,8 @@ void add_bench(CLI::App& program) {
       ->check(CLI::Range(20, 1000000))
       ->capture_default_str();
   c->add_flag("--slow", command->slow, "Time variants that are over 5 times slower than the fastest, too");
+  c->add_flag("--tune", command->tune,
+              "Keep the fastest for later runs on this machine, where shapes are alike");
   c->add_option("--json", command->json_file, "Write all samples, the machine and the build to this file");
   c->add_option("--worker", command->worker.what,
                 "Serve tools/baseline/bench.py on standard input and output: bert, gru or tokenize")
@@ -178,6 +190,7 @@ void add_bench(CLI::App& program) {
 Examples:
   tenon bench layer_norm
   tenon bench matmul gru_sequence --json bench.json
+  tenon bench --tune
   tenon bench attention --case "bert 8x512" --threads 1)");
   c->callback([command] { command->run(); });
 }

@@ -27,12 +27,22 @@ struct ComputeOptions {
 
   void add_to(CLI::App& command);
   void add_dtype_to(CLI::App& command);  // of those that run a model
+  void add_kernel_to(CLI::App& command);
   void apply() const;
   void force_variants() const;
+  // Once the work is done: throws for a forced variant that no call could use, and notes those that none
+  // asked for.
+  void check_forced_variants() const;
+
+ private:
+  bool runs_model_ = false;
 };
 
 // Runs what checks the command line alone: its tenon::Error then counts as wrong usage, exit code 2.
 void as_usage(const std::function<void()>& body);
+
+// One line on standard error if a file names variants, "op=variant,…", that this build lacks.
+void note_lacking(const std::string& file, const std::string& variants);
 
 // One line on standard error for the tensors of a folder that its model has no place for.
 void note_unexpected(const std::string& folder, const std::vector<std::string>& tensors);

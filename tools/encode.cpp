@@ -43,6 +43,7 @@ struct EncodeCommand {
     } else {
       last = to_full_precision((*model)(batch));
     }
+    compute.check_forced_variants();
     save_tensors(out, tensors);
     std::printf("%ld texts, %ld tokens: %s\n", static_cast<long>(batch.sequences),
                 static_cast<long>(batch.tokens), out.c_str());

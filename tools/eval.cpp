@@ -111,6 +111,7 @@ void EvalCommand::run() {
       sentiment_probabilities(*saved.model, examples, batch_size, saved.pad_batches, device,
                               [&](int64_t done, int64_t all) { bar.show(done, all); });
   bar.finish();
+  compute.check_forced_variants();
   const Report report = judge(examples, probabilities);
   if (as_json)
     std::printf("%s\n", to_json(report).dump().c_str());

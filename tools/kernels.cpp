@@ -6,8 +6,11 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "kernels/base/registry.h"
+#include "engine/tuned_file.h"
+#include "kernels/base/select.h"
+#include "kernels/base/tuned.h"
 #include "tools/commands.h"
+#include "tools/kernel_choices.h"
 
 namespace tenon {
 namespace {
@@ -55,11 +58,16 @@ std::string source(const std::string& file) {
 }
 
 void add(const AnyOperation& operation, json& all) {
+  const std::vector<CaseChoice> choices = choices_of(operation);
   for (size_t i = 0; i < operation.variant_count(); ++i) {
     const VariantInfo& variant = operation.variant(i);
     const Answers answers = ask(operation, i);
     json dtypes = json::array();
     for (DType dtype : variant.dtypes) dtypes.push_back(to_string(dtype));
+    json chosen = json::array();
+    for (const CaseChoice& choice : choices)
+      if (choice.variant == i)
+        chosen.push_back({{"dtype", to_string(choice.dtype)}, {"case", choice.name}, {"why", choice.why}});
     all.push_back({{"op", operation.name()},
                    {"variant", variant.name},
                    {"device", to_string(variant.device)},
@@ -71,6 +79,7 @@ void add(const AnyOperation& operation, json& all) {
                    {"limits", answers.limits},
                    {"priority", variant.priority},
                    {"default", is_default(operation, variant)},
+                   {"chosen", chosen},
                    {"file", source(variant.file)}});
   }
 }
@@ -95,8 +104,15 @@ void print(const json& all, bool with_limits) {
 struct KernelsCommand {
   std::string operation;
   bool as_json = false;
+  ComputeOptions compute;
 
   void run() const {
+    as_usage([&] { compute.force_variants(); });
+    const std::string table = tuned_file().string();
+    std::vector<TunedChoice> tuned;
+    for (Device device : {Device::cpu, Device::cuda})
+      for (TunedChoice& choice : read_tuned(table, device)) tuned.push_back(std::move(choice));
+    note_lacking(table, use_tuned(std::move(tuned)));
     check(operation.empty() || find_operation(operation) != nullptr, "there is no operation '", operation,
           "'; 'tenon kernels' lists them");
     json all = json::array();
@@ -106,6 +122,7 @@ struct KernelsCommand {
       std::printf("%s\n", all.dump(2).c_str());
     else
       print(all, !operation.empty());
+    if (!as_json && !operation.empty()) print_choices(*find_operation(operation), table);
   }
 };
 
@@ -114,9 +131,17 @@ struct KernelsCommand {
 void add_kernels(CLI::App& program) {
   auto command = std::make_shared<KernelsCommand>();
   CLI::App* c = program.add_subcommand("kernels", "List every variant of every operation");
-  c->add_option("OP", command->operation, "Only this operation, with what its variants cannot do");
+  c->add_option("OP", command->operation,
+                "Only this operation, with what its variants cannot do and which are chosen");
   c->add_flag("--json", command->as_json, "A JSON list");
-  c->footer("Examples:\n  tenon kernels\n  tenon kernels layer_norm --json");
+  command->compute.add_kernel_to(*c);
+  c->footer(
+      R"(A forced variant (--kernel, TENON_KERNEL) is chosen before the one that 'tenon bench --tune' has found to be the
+fastest, and that before the highest priority. With OP, what would be chosen for the cases of its contract, and why.
+Examples:
+  tenon kernels
+  tenon kernels layer_norm --json
+  tenon kernels matmul --kernel matmul=eigen)");
   c->callback([command] { command->run(); });
 }
 

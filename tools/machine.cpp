@@ -3,22 +3,14 @@
 #include <sys/utsname.h>
 
 #include <ctime>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "kernels/base/error.h"
+#include "kernels/base/device_name.h"
 #include "kernels/base/timing.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tenon {
 namespace {
-
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
-}
 
 std::string date() {
   const std::time_t now = std::time(nullptr);
@@ -35,7 +27,7 @@ nlohmann::json machine_and_build() {
   return {{"date", date()},
           {"machine", system.machine},
           {"system", str(system.sysname, " ", system.release)},
-          {"processor", processor()},
+          {"processor", device_name(Device::cpu)},
           {"threads", thread_count()},
           {"last_level_cache_bytes", last_level_cache_bytes()},
           {"compiler", TENON_COMPILER},

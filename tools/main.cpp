@@ -7,9 +7,11 @@
 #include <new>
 
 #include "engine/precision.h"
+#include "engine/tuned_file.h"
 #include "kernels/base/device.h"
 #include "kernels/base/memory.h"
 #include "kernels/base/select.h"
+#include "kernels/base/tuned.h"
 #include "kernels/cpu/parallel.h"
 #include "tools/commands.h"
 
@@ -60,16 +62,21 @@ void watch_for_interrupt() {
 void ComputeOptions::add_to(CLI::App& command) {
   command.add_option("--device", device, "cpu, cuda or simt (CUDA kernels on the host, for checks)")
       ->capture_default_str();
+  add_kernel_to(command);
+  command.add_option("--threads", threads, "Threads (default: all cores)");
+}
+
+void ComputeOptions::add_kernel_to(CLI::App& command) {
   command.add_option_function<std::vector<std::string>>(
       "--kernel",
       [this](const std::vector<std::string>& choices) {
         for (const std::string& choice : choices) kernels += (kernels.empty() ? "" : ",") + choice;
       },
       "Force a variant: operation=variant; may be given several times");
-  command.add_option("--threads", threads, "Threads (default: all cores)");
 }
 
 void ComputeOptions::add_dtype_to(CLI::App& command) {
+  runs_model_ = true;
   command
       .add_option("--dtype", dtype,
                   "fp32, tf32 (as fp32, but products may be rounded so) or bf16 (activations; weights, "
@@ -87,12 +94,28 @@ void ComputeOptions::apply() const {
       set_memory_limit(parse_device(device), parse_bytes(limit));
   });
   memory_backend(parse_device(device));  // throws where this build or machine lacks it
-  check_forced_variants(parse_device(device));
+  tenon::check_forced_variants(parse_device(device),
+                               runs_model_ ? element_types(precision()) : std::vector<DType>());
+  const std::string file = tuned_file().string();
+  note_lacking(file, use_tuned(read_tuned(file, parse_device(device))));
 }
 
 void ComputeOptions::force_variants() const {
   if (const char* from_environment = std::getenv("TENON_KERNEL")) tenon::force_variants(from_environment);
   tenon::force_variants(kernels);
+}
+
+void ComputeOptions::check_forced_variants() const {
+  check_forced_variants_used();
+  if (const std::string idle = forced_without_a_call(); !idle.empty())
+    std::fprintf(stderr, "tenon: note: --kernel %s had no effect: no such operation ran\n", idle.c_str());
+}
+
+void note_lacking(const std::string& file, const std::string& variants) {
+  if (!variants.empty())
+    std::fprintf(stderr,
+                 "tenon: note: %s names variants that this build lacks: %s; others are chosen instead\n",
+                 file.c_str(), variants.c_str());
 }
 
 void as_usage(const std::function<void()>& body) {

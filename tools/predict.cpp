@@ -26,6 +26,7 @@ struct PredictCommand {
     const Examples examples = tokenize(reviews, saved.model->encoder().tokenizer(), saved.max_length);
     const auto probabilities =
         sentiment_probabilities(*saved.model, examples, batch_size, saved.pad_batches, device);
+    compute.check_forced_variants();
     for (size_t i = 0; i < reviews.size(); ++i) print(reviews[i].text, probabilities[i]);
   }
 

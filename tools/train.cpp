@@ -32,7 +32,7 @@ struct TrainCommand {
   void finish(RunFolder& folder, SentimentModel& model, const Data& data, int64_t best_epoch, int max_length);
 };
 
-// Takes a new run's folder away again if what comes before the training fails.
+// Takes a new run's folder away again if the run fails before its first step has ended.
 class NewFolder {
  public:
   explicit NewFolder(std::filesystem::path path) : path_(std::move(path)) {}
@@ -91,6 +91,7 @@ TrainObserver TrainCommand::observer(RunFolder& folder, Progress& bar) const {
                   std::printf("  accuracy as the mean over batches: %.2f %%\n",
                               100 * r.valid.batch_mean_accuracy);
                 std::fflush(stdout);
+                folder.write_variants();
               }};
 }
 
@@ -114,13 +115,13 @@ void TrainCommand::finish(RunFolder& folder, SentimentModel& model, const Data& 
                            {"best_epoch", best_epoch},
                            {"count", test.count}});
   }
+  compute.check_forced_variants();
   std::printf("saved %s\nnext: tenon predict %s \"a film well worth seeing\"\n", out.c_str(), out.c_str());
 }
 
 void TrainCommand::run() {
   settings.device = compute.device;
   settings.dtype = compute.dtype;
-  settings.kernels = compute.kernels;
   settings.split.seed = settings.seed;
   settings.cache_features = !cache.empty();
   settings.cache_file = cache == "memory" ? "" : cache;
@@ -129,12 +130,16 @@ void TrainCommand::run() {
     settings.validate();
   });
   compute.apply();
+  settings.kernels = forced_variants();
   watch_for_interrupt();
   RunFolder folder = resume ? RunFolder::reopen(out, settings) : RunFolder::create(out, settings);
   NewFolder unfinished(resume ? "" : out);
+  const Device device = parse_device(settings.device);
   if (resume) {
-    force_variants(folder.recorded_variants(parse_device(settings.device)));
+    note_lacking(out, folder.select_as_recorded(device));
     compute.force_variants();  // rather than the recorded ones
+  } else {
+    folder.write_tuned(device);
   }
 
   auto encoder = load_encoder(settings.encoder);
@@ -161,18 +166,24 @@ void TrainCommand::run() {
   const auto optimizer = settings.make_optimizer(model);
   const CheckpointStore checkpoints = folder.checkpoints();
   Progress bar("training", "steps");
-  Trainer trainer(task, *optimizer, settings.train_options(), checkpoints, observer(folder, bar));
+  TrainObserver watch = observer(folder, bar);
+  watch.step = [&, show = watch.step](const StepRecord& record) {
+    check_forced_variants_used();
+    unfinished.keep();
+    show(record);
+  };
+  Trainer trainer(task, *optimizer, settings.train_options(), checkpoints, watch);
   if (resume && !trainer.resume()) std::printf("no checkpoint yet: starting from the beginning\n");
   folder.open_metrics(trainer.step(), trainer.finished_epochs());
+  const bool finished = trainer.run(interrupted());
   unfinished.keep();
-  if (!trainer.run(interrupted())) {
-    bar.finish();
+  bar.finish();
+  if (!finished) {
     folder.write_variants();
     std::printf("stopped after step %ld and saved; continue with the same command and --resume\n",
                 static_cast<long>(trainer.step()));
     return;
   }
-  bar.finish();
   finish(folder, model, data, trainer.best_epoch(), max_length);
 }
 

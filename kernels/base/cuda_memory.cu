@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/base/cuda_error.h"
+#include "kernels/base/device_name.h"
 #include "kernels/base/gpu.h"
 #include "kernels/base/memory.h"
 #include "kernels/base/staging_ring.h"
@@ -159,6 +160,12 @@ const RegisterMemory registered{
      .synchronize = synchronize,
      .events = &events,
      .missing = missing}};
+
+const RegisterDeviceName name(Device::cuda, [] {
+  cudaDeviceProp properties;
+  check_cuda(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  return std::string(properties.name);
+});
 
 }  // namespace
 }  // namespace tenon

@@ -1,59 +1,206 @@
 #include "kernels/base/select.h"
 
-#include <cstdlib>
+#include <algorithm>
+#include <mutex>
+#include <optional>
+
+#include "kernels/base/tuned.h"
 
 namespace tenon {
 namespace {
 
-std::map<std::string, std::string, std::less<>>& forced_variants() {
-  static std::map<std::string, std::string, std::less<>> forced;
+struct Forced {
+  std::string variant;
+  bool used = false;
+  std::string passed_over;  // why some call could not use it
+};
+
+using ForcedVariants = std::map<std::string, Forced, std::less<>>;
+using RecordedVariants = std::map<std::string, std::string, std::less<>>;
+
+ForcedVariants& forced_by_operation() {
+  static ForcedVariants forced;
   return forced;
 }
 
-bool batch_invariant_mode = false;
+RecordedVariants& recorded_by_operation() {
+  static RecordedVariants recorded;
+  return recorded;
+}
 
-void force_variant(std::string_view choice) {
-  const size_t equals = choice.find('=');
-  check(equals != choice.npos, "--kernel ", choice, ": write it as operation=variant");
-  const std::string_view name = choice.substr(0, equals), variant = choice.substr(equals + 1);
-  const AnyOperation* operation = find_operation(name);
-  check(operation != nullptr, "--kernel ", choice, ": there is no operation '", name,
-        "'; 'tenon kernels' lists them");
-  std::string known;
-  for (size_t i = 0; i < operation->variant_count(); ++i) {
-    if (operation->variant(i).name == variant) {
-      forced_variants()[std::string(name)] = variant;
-      return;
-    }
-    known += str(known.empty() ? "" : ", ", operation->variant(i).name);
+std::mutex forced_mutex;  // of `used` and `passed_over`
+bool batch_invariant_mode = false;
+std::optional<DType> excused_type;
+
+// Calls body(operation's name, variant's name, "operation=variant") for each.
+template <class Body>
+void for_each_choice(std::string_view choices, const Body& body) {
+  while (!choices.empty()) {
+    const size_t comma = choices.find(',');
+    const std::string_view choice = choices.substr(0, comma);
+    const size_t equals = choice.find('=');
+    check(equals != choice.npos, "--kernel ", choice, ": write it as operation=variant");
+    body(choice.substr(0, equals), choice.substr(equals + 1), choice);
+    choices = comma == choices.npos ? std::string_view() : choices.substr(comma + 1);
   }
-  fail("--kernel ", choice, ": ", name, " has no variant '", variant, "'; it has ", known);
+}
+
+void append_choice(std::string& choices, std::string_view operation, std::string_view variant) {
+  choices += str(choices.empty() ? "" : ",", operation, "=", variant);
+}
+
+bool has_variant(const AnyOperation& operation, std::string_view name) {
+  for (size_t i = 0; i < operation.variant_count(); ++i)
+    if (operation.variant(i).name == name) return true;
+  return false;
+}
+
+// Why the variants of one name cannot run, and whether one of them was built for the element type.
+struct Refusal {
+  std::string why_not;
+  bool built = false;
+};
+
+// One question to selection.
+struct Call {
+  const AnyOperation& operation;
+  const AnyArgs& args;
+  DType dtype;
+  Device device;
+
+  // Of this name and device.
+  std::optional<size_t> named(std::string_view name, Refusal* refusal = nullptr) const {
+    for (size_t i = 0; i < operation.variant_count(); ++i) {
+      const VariantInfo& variant = operation.variant(i);
+      if (variant.device != device || variant.name != name) continue;
+      std::string why_not = operation.supports(i, args);
+      if (why_not.empty()) return i;
+      if (refusal && !refusal->built) *refusal = {std::move(why_not), variant.takes(dtype)};
+    }
+    return std::nullopt;
+  }
+
+  // That chosen by something else than a person's word: batches stay as they were promised.
+  std::optional<size_t> preferred(std::string_view name) const {
+    const auto found = name.empty() ? std::nullopt : named(name);
+    if (found && batch_invariant() && !operation.variant(*found).batch_invariant) return std::nullopt;
+    return found;
+  }
+
+  std::optional<size_t> by_priority() const {
+    std::optional<size_t> best;
+    for (size_t i = 0; i < operation.variant_count(); ++i) {
+      const VariantInfo& variant = operation.variant(i);
+      if (variant.device != device || !variant.takes(dtype)) continue;
+      if (batch_invariant() && !variant.batch_invariant) continue;
+      if (best && operation.variant(*best).priority >= variant.priority) continue;
+      if (operation.supports(i, args).empty()) best = i;
+    }
+    return best;
+  }
+
+  [[noreturn]] void fail_without_variant() const {
+    std::string reasons;
+    for (size_t i = 0; i < operation.variant_count(); ++i) {
+      const VariantInfo& variant = operation.variant(i);
+      if (variant.device != device || !variant.takes(dtype)) continue;
+      const std::string why_not = operation.supports(i, args);
+      if (!why_not.empty()) reasons += str(reasons.empty() ? " (" : "; ", variant.name, ": ", why_not);
+    }
+    fail("no kernel of ", operation.name(), " runs on ", device, " with elements of type ", dtype, reasons,
+         reasons.empty() ? "" : ")");
+  }
+};
+
+std::optional<size_t> use_forced(const Call& call, Forced& forced) {
+  Refusal refusal;
+  const auto found = call.named(forced.variant, &refusal);
+  check(!refusal.built || found || excused_type == call.dtype, call.operation.name(), "=", forced.variant,
+        " was forced but cannot run here: ", refusal.why_not);
+  const std::lock_guard lock(forced_mutex);
+  if (found)
+    forced.used = true;
+  else if (forced.passed_over.empty())
+    forced.passed_over = refusal.why_not;
+  return found;
 }
 
 }  // namespace
 
 void force_variants(std::string_view choices) {
-  while (!choices.empty()) {
-    const size_t comma = choices.find(',');
-    force_variant(choices.substr(0, comma));
-    choices = comma == choices.npos ? std::string_view() : choices.substr(comma + 1);
+  for_each_choice(choices, [](std::string_view name, std::string_view variant, std::string_view choice) {
+    const AnyOperation* operation = find_operation(name);
+    check(operation != nullptr, "--kernel ", choice, ": there is no operation '", name,
+          "'; 'tenon kernels' lists them");
+    std::string known;
+    for (size_t i = 0; i < operation->variant_count(); ++i)
+      known += str(known.empty() ? "" : ", ", operation->variant(i).name);
+    check(has_variant(*operation, variant), "--kernel ", choice, ": ", name, " has no variant '", variant,
+          "'; it has ", known);
+    forced_by_operation()[std::string(name)] = {std::string(variant), false, ""};
+  });
+}
+
+void clear_forced_variants() {
+  forced_by_operation().clear();
+  recorded_by_operation().clear();
+}
+
+bool is_forced(std::string_view operation) { return forced_by_operation().contains(operation); }
+
+std::string forced_variants() {
+  std::string choices;
+  for (const auto& [name, forced] : forced_by_operation()) append_choice(choices, name, forced.variant);
+  return choices;
+}
+
+void check_forced_variants(Device device, std::span<const DType> dtypes) {
+  for (const auto& [name, forced] : forced_by_operation()) {
+    const AnyOperation* operation = find_operation(name);
+    std::string devices, types;
+    bool takes_one = dtypes.empty();
+    for (size_t i = 0; i < operation->variant_count(); ++i) {
+      const VariantInfo& info = operation->variant(i);
+      if (info.name != forced.variant) continue;
+      devices += str(devices.empty() ? "" : " and ", info.device);
+      if (info.device != device) continue;
+      for (DType each : info.dtypes) types += str(types.empty() ? "" : " and ", each);
+      takes_one |= std::any_of(dtypes.begin(), dtypes.end(), [&](DType each) { return info.takes(each); });
+    }
+    check(devices.find(to_string(device)) != devices.npos, "--kernel ", name, "=", forced.variant,
+          " cannot be had on ", device, ": that variant is for ", devices);
+    check(takes_one, "--kernel ", name, "=", forced.variant, " takes elements of type ", types,
+          ", which this precision does not use; give another --dtype, or leave --kernel out");
   }
 }
 
-void clear_forced_variants() { forced_variants().clear(); }
-bool is_forced(std::string_view operation) { return detail::forced(operation) != nullptr; }
+void check_forced_variants_used() {
+  const std::lock_guard lock(forced_mutex);
+  for (const auto& [name, forced] : forced_by_operation())
+    check(forced.used || forced.passed_over.empty(), "--kernel ", name, "=", forced.variant,
+          " could not be used by any call of ", name, ": ", forced.passed_over);
+}
 
-void check_forced_variants(Device device) {
-  for (const auto& [name, variant] : forced_variants()) {
+std::string forced_without_a_call() {
+  const std::lock_guard lock(forced_mutex);
+  std::string choices;
+  for (const auto& [name, forced] : forced_by_operation())
+    if (!forced.used && forced.passed_over.empty()) append_choice(choices, name, forced.variant);
+  return choices;
+}
+
+void may_pass_over_forced(std::optional<DType> dtype) { excused_type = dtype; }
+
+std::string prefer_recorded_variants(std::string_view choices) {
+  std::string lacked;
+  for_each_choice(choices, [&](std::string_view name, std::string_view variant, std::string_view) {
     const AnyOperation* operation = find_operation(name);
-    std::string devices;
-    for (size_t i = 0; i < operation->variant_count(); ++i) {
-      const VariantInfo& info = operation->variant(i);
-      if (info.name == variant) devices += str(devices.empty() ? "" : " and ", info.device);
-    }
-    check(devices.find(to_string(device)) != devices.npos, "--kernel ", name, "=", variant,
-          " cannot be had on ", device, ": that variant is for ", devices);
-  }
+    if (operation && has_variant(*operation, variant))
+      recorded_by_operation()[std::string(name)] = variant;
+    else
+      append_choice(lacked, name, variant);
+  });
+  return lacked;
 }
 
 void set_batch_invariant(bool on) { batch_invariant_mode = on; }
@@ -71,27 +218,25 @@ std::map<std::string, std::string> chosen_variants() {
   return chosen;
 }
 
-size_t select(const AnyOperation& operation, const AnyArgs& args, Device device) {
-  const std::string* forced = detail::forced(operation.name());
-  size_t best = operation.variant_count();
-  for (size_t i = 0; i < operation.variant_count(); ++i) {
-    const VariantInfo& variant = operation.variant(i);
-    if (variant.device != device || !operation.supports(i, args).empty()) continue;
-    if (forced && variant.name == *forced) return i;
-    if (best == operation.variant_count() || operation.variant(best).priority < variant.priority) best = i;
-  }
-  check(best < operation.variant_count(), "no variant of ", operation.name(), " runs on ", device);
-  return best;
+Choice select(const AnyOperation& operation, const AnyArgs& args, DType dtype, Device device) {
+  const Call call{operation, args, dtype, device};
+  if (const auto forced = forced_by_operation().find(operation.name()); forced != forced_by_operation().end())
+    if (const auto found = use_forced(call, forced->second)) return {*found, Reason::forced};
+  if (!tuned_choices().empty())
+    if (const auto found =
+            call.preferred(tuned_variant(operation.name(), device, dtype, args.inputs, args.outputs)))
+      return {*found, Reason::tuned};
+  if (const auto recorded = recorded_by_operation().find(operation.name());
+      recorded != recorded_by_operation().end())
+    if (const auto found = call.preferred(recorded->second)) return {*found, Reason::recorded};
+  if (const auto found = call.by_priority()) return {*found, Reason::priority};
+  call.fail_without_variant();
 }
 
-const std::string* detail::forced(std::string_view operation) {
-  const auto found = forced_variants().find(operation);
-  return found == forced_variants().end() ? nullptr : &found->second;
-}
+bool detail::asks_for_views() { return !tuned_choices().empty(); }
 
-void detail::no_variant(std::string_view operation, Device device, DType dtype, const std::string& reasons) {
-  fail("no kernel of ", operation, " runs on ", device, " with elements of type ", dtype,
-       reasons.empty() ? "" : " (", reasons, reasons.empty() ? "" : ")");
+void detail::no_variant(std::string_view operation, Device device) {
+  fail("no kernel of ", operation, " runs on ", device, ": this build has none at all");
 }
 
 }  // namespace tenon

@@ -13,6 +13,7 @@
 #include "engine/ops.h"
 #include "engine/precision.h"
 #include "kernels/base/select.h"
+#include "kernels/base/tuned.h"
 #include "kernels/cpu/parallel.h"
 #include "models/data/batches.h"
 
@@ -138,9 +139,10 @@ uint64_t FeatureCache::key(Encoder& encoder, const Examples& examples, DType dty
     hash = hash_bytes(host.data(), host.bytes(), hash);
   }
   for (const auto& ids : examples.ids) hash = hash_bytes(ids.data(), ids.size() * sizeof ids[0], hash);
-  for (const AnyOperation* operation : operations())
-    if (const std::string* forced = detail::forced(operation->name()))
-      hash = hash_bytes(forced->data(), forced->size(), hash);
+  std::string kernels = forced_variants();
+  for (const TunedChoice& tuned : tuned_choices())
+    if (tuned.device == device) kernels += str(tuned.operation, tuned.dtype, tuned.shape, tuned.variant);
+  hash = hash_bytes(kernels.data(), kernels.size(), hash);
   return hash;
 }
 

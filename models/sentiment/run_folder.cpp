@@ -1,9 +1,11 @@
 #include "models/sentiment/run_folder.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "engine/io/load.h"
 #include "engine/io/safetensors.h"
+#include "engine/tuned_file.h"
 #include "kernels/base/select.h"
 
 namespace tenon {
@@ -52,18 +54,36 @@ void RunFolder::check_data_manifest(const json& manifest) const {
 
 void RunFolder::write_variants() const { write_json(path_ / "variants.json", chosen_variants()); }
 
-std::string RunFolder::recorded_variants(Device device) const {
-  const fs::path file = path_ / "variants.json";
-  if (!fs::exists(file)) return "";
-  std::string forced;
-  const json recorded = read_json(file);
-  for (const auto& [place, variant] : recorded.items()) {
-    const auto name = variant.get<std::string>();
-    if (!place.ends_with(str(".", device))) continue;
-    if (name.find(',') != name.npos) continue;  // several were in use, by shape: selection repeats that
-    forced += str(forced.empty() ? "" : ",", place.substr(0, place.rfind('.')), "=", name);
+void RunFolder::write_tuned(Device device) const {
+  json entries = json::array();
+  for (const TunedChoice& choice : tuned_choices())
+    if (choice.device == device) entries.push_back(to_json(choice));
+  if (!entries.empty()) add_to_tuned_file(path_ / "tuned.json", entries);
+}
+
+std::string RunFolder::select_as_recorded(Device device) const {
+  const fs::path settings = path_ / "settings.json", tuned = path_ / "tuned.json",
+                 variants = path_ / "variants.json";
+  try {
+    force_variants(settings_from_json(read_json(settings), settings.string()).kernels);
+  } catch (const Error& error) {
+    fail("--resume: ", settings.string(), " asks for a kernel that this build lacks: ", error.what());
   }
-  return forced;
+  std::string lacking = use_tuned(read_tuned(tuned, device, Machine::any));
+  if (!fs::exists(variants)) return lacking;
+  std::set<std::string> chosen_by_size;
+  for (const TunedChoice& choice : tuned_choices()) chosen_by_size.insert(choice.operation);
+  std::string recorded;
+  const json chosen = read_json(variants);
+  for (const auto& [place, variant] : chosen.items()) {
+    const auto name = variant.get<std::string>();
+    const std::string operation = place.substr(0, place.rfind('.'));
+    if (!place.ends_with(str(".", device)) || chosen_by_size.contains(operation)) continue;
+    if (name.find(',') != name.npos) continue;  // several were in use, by shape: selection repeats that
+    recorded += str(recorded.empty() ? "" : ",", operation, "=", name);
+  }
+  const std::string lacking_now = prefer_recorded_variants(recorded);
+  return lacking + (lacking.empty() || lacking_now.empty() ? "" : ",") + lacking_now;
 }
 
 void RunFolder::save_model(SentimentModel& model, const SentimentSettings& settings, int max_length) const {

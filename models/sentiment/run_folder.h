@@ -2,7 +2,7 @@
 //   model.safetensors   all tensors under the published names: bert.*, rnn.*, out.*
 //   model.json          sizes of the head, longest input, whether PAD is attended to
 //   encoder/            the encoder's configuration and vocabulary
-//   settings.json  data.json  variants.json  metrics.jsonl  checkpoints/
+//   settings.json  data.json  variants.json  tuned.json  metrics.jsonl  checkpoints/
 #pragma once
 #include <filesystem>
 #include <fstream>
@@ -30,9 +30,11 @@ class RunFolder {
   void write_data_manifest(const nlohmann::json& manifest) const;
   // On a resumed run: throws if the data have changed since.
   void check_data_manifest(const nlohmann::json& manifest) const;
-  void write_variants() const;  // those chosen so far
-  // "op=variant,…" of those on the device; empty before a run has ended or was stopped.
-  std::string recorded_variants(Device device) const;
+  void write_variants() const;            // those chosen so far
+  void write_tuned(Device device) const;  // the table that selection goes by on this device
+  // Makes selection go by what the run has recorded for the device: forced variants, table, and those chosen.
+  // Returns "op=variant,…" of what this build lacks.
+  std::string select_as_recorded(Device device) const;
 
   void save_model(SentimentModel& model, const SentimentSettings& settings, int max_length) const;
 
