@@ -70,8 +70,7 @@ void AccessSets::put(Stamp& set, uint32_t index, uint32_t epoch, uint32_t label)
   node.labels[index % 32] = label + 1;
 }
 
-void AccessSets::add(Stamp& set, const Stamp& now, const Self& self) {
-  if (ordered(set, self)) return replace(set, now);
+void AccessSets::add_to(Stamp& set, const Stamp& now, const Self& self) {
   if (set.epoch < clocks_.group_epoch() || set.flags & Stamp::other_groups) {
     replace(set, now);
     set.flags |= Stamp::other_groups;
@@ -91,11 +90,6 @@ void AccessSets::add(Stamp& set, const Stamp& now, const Self& self) {
     set.flags |= Stamp::listed;
   }
   put(set, self.index, now.epoch, now.label);
-}
-
-void AccessSets::replace(Stamp& set, const Stamp& by) {
-  drop_list(set);
-  set = by;
 }
 
 Stamp AccessSets::copy(const Stamp& set) {

@@ -27,7 +27,7 @@ struct Stamp {
   uint16_t flags;
 };
 
-class AccessSets {
+class [[gnu::visibility("hidden")]] AccessSets {
  public:
   explicit AccessSets(const Clocks& clocks) : clocks_(clocks) {}
 
@@ -44,8 +44,16 @@ class AccessSets {
     if (set.epoch < clocks_.common_epoch() && !(set.flags & Stamp::asynchronous)) return true;
     return ordered_since(set, self);
   }
-  void add(Stamp& set, const Stamp& now, const Self& self);
-  void replace(Stamp& set, const Stamp& by);
+  void add(Stamp & set, const Stamp& now, const Self& self) {
+    // Of several warps since the last barrier of the block: one more changes nothing.
+    if (set.flags == Stamp::many_warps && set.epoch == now.epoch && set.block == now.block) return;
+    if (ordered(set, self)) return replace(set, now);
+    add_to(set, now, self);
+  }
+  void replace(Stamp & set, const Stamp& by) {
+    if (set.flags & Stamp::listed) drop_list(set);
+    set = by;
+  }
   Stamp copy(const Stamp& set);
 
  private:
@@ -65,8 +73,9 @@ class AccessSets {
   bool knows_epoch(const Self& self, uint32_t block, uint32_t epoch) const;
   bool knows_label(const Self& self, uint32_t index, uint32_t label) const;
   uint32_t new_node(uint32_t warp, uint32_t epoch, uint32_t next);
-  void drop_list(Stamp& set);
-  void put(Stamp& set, uint32_t index, uint32_t epoch, uint32_t label);
+  void drop_list(Stamp & set);
+  void add_to(Stamp & set, const Stamp& now, const Self& self);  // which `now` is not ordered with
+  void put(Stamp & set, uint32_t index, uint32_t epoch, uint32_t label);
 
   const Clocks& clocks_;
   std::vector<Node> nodes_;

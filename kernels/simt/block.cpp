@@ -29,7 +29,7 @@ std::string to_text(Index3 index) { return str("(", index.x, ", ", index.y, ", "
 
 }  // namespace
 
-thread_local Block* running_block = nullptr;
+constinit thread_local Block* running_block = nullptr;
 
 Block::Block(BlockGroup& group, uint32_t rank)
     : group_(group),

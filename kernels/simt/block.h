@@ -15,9 +15,9 @@ namespace tenon::simt {
 
 class BlockGroup;
 
-class Block {
+class [[gnu::visibility("hidden")]] Block {
  public:
-  Block(BlockGroup& group, uint32_t rank);
+  Block(BlockGroup & group, uint32_t rank);
 
   void start(int64_t number);              // of the block in its launch: all threads are ready to run it
   uint32_t rank() const { return rank_; }  // in its group
@@ -33,7 +33,7 @@ class Block {
   Place place() const { return {rank_, static_cast<uint32_t>(current_)}; }
   void wake(uint32_t thread);
   void wake_all();
-  void list_waiting(std::vector<std::pair<std::string, int>>& places) const;  // how many threads wait where
+  void list_waiting(std::vector<std::pair<std::string, int>> & places) const;  // how many threads wait where
 
   // Called on a fiber, by the thread that runs.
   const std::byte* stack() const { return threads_[current_].fiber.stack; }
@@ -94,7 +94,7 @@ class Block {
   void set_ready(size_t warp, uint32_t lanes);
   void release_complete_barrier();
   Exchange& join(uint32_t members, const char* operation, Here here);
-  void complete(Exchange& exchange, Ordering ordering);
+  void complete(Exchange & exchange, Ordering ordering);
   void check_members(uint32_t members, const char* operation, Here here);
   [[noreturn]] void end(Violation violation);
   void end_if(std::unique_ptr<Violation> violation);
@@ -119,6 +119,6 @@ class Block {
 };
 
 // The block that runs on this OS thread, or null.
-extern thread_local Block* running_block;
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local Block* running_block;  // as kernel_stack
 
 }  // namespace tenon::simt

@@ -15,7 +15,7 @@
 
 namespace tenon::simt {
 
-class BlockGroup {
+class [[gnu::visibility("hidden")]] BlockGroup {
  public:
   BlockGroup(const LaunchConfig& config, void (*entry)(const void*), const void* arguments);
   int64_t size() const { return static_cast<int64_t>(blocks_.size()); }

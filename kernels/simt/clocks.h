@@ -43,7 +43,7 @@ struct Self {
   const Clock* known;
 };
 
-class Clocks {
+class [[gnu::visibility("hidden")]] Clocks {
  public:
   void begin_group(size_t blocks, size_t threads_per_block);
 
@@ -52,7 +52,7 @@ class Clocks {
   void sync_group();
   // What `from` knows and did until now; what it does later counts as later. `merged` is what went into the
   // clock last.
-  void release(Place from, Clock& into, SharedClock& merged);
+  void release(Place from, Clock & into, SharedClock & merged);
   void acquire(Place to, const SharedClock& clock) { join(known_[index(to)], clock); }
   void use_barriers() { exact_ = true; }
 
@@ -69,7 +69,7 @@ class Clocks {
   bool exact() const { return exact_; }  // a ClusterBarrier may order single threads
 
  private:
-  void join(SharedClock& to, const SharedClock& from);
+  void join(SharedClock & to, const SharedClock& from);
 
   uint32_t stride_ = 0;  // threads of a block, in whole warps
   uint32_t epoch_ = 0;   // the last one given, never reused: each belongs to one block

@@ -156,9 +156,4 @@ void kernel_fault(const char* text, Here here) {
   running_block->fault(text, ", at ", here);
 }
 
-void judge(const Access& access) {
-  const HostScope scope;
-  running_block->judge(access);
-}
-
 }  // namespace tenon::simt

@@ -2,12 +2,11 @@
 // compiled with that flag, this file is not, and nothing is linked with it.
 #include "kernels/simt/hooks.h"
 
-#include "kernels/simt/emulator.h"
-#include "kernels/simt/fiber.h"
+#include "kernels/simt/block_group.h"
 
 namespace tenon::simt {
 
-thread_local const std::byte* kernel_stack = nullptr;
+constinit thread_local const std::byte* kernel_stack = nullptr;
 
 #if TENON_SIMT_HOOKS
 bool has_hooks() { return true; }
@@ -23,12 +22,14 @@ namespace {
 
 using tenon::simt::AccessKind;
 
+// Ends the launch if the access is wrong. Never throws: the compiler takes hooks for functions that cannot.
 inline void see(const void* address, size_t bytes, AccessKind kind, bool aligned, const void* pc) {
   using namespace tenon::simt;
   if (!kernel_stack) return;
   const auto offset = reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(kernel_stack);
   if (offset < Fiber::stack_bytes) return;
-  judge({reinterpret_cast<uintptr_t>(address), bytes, kind, aligned, pc});
+  const HostScope scope;
+  running_block->judge({reinterpret_cast<uintptr_t>(address), bytes, kind, aligned, pc});
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ struct Violation {
   const void* with_pc = nullptr;
 };
 
-class MemoryCheck {
+class [[gnu::visibility("hidden")]] MemoryCheck {
  public:
   // Blocks that run together, each with as many bytes of shared memory.
   void begin_group(const std::vector<const void*>& shared, size_t shared_bytes, size_t threads_per_block);
@@ -86,12 +86,12 @@ class MemoryCheck {
   static std::unique_ptr<Region> make_region(uintptr_t begin, size_t bytes, Space space, uint32_t block = 0);
   Region* find_region(uintptr_t address, uint32_t block);
   std::unique_ptr<Violation> outside(const Access& access, const Region* region, uint32_t block) const;
-  std::unique_ptr<Violation> visit(Region& region, const Access& access, uint32_t block);
+  std::unique_ptr<Violation> visit(Region & region, const Access& access, uint32_t block);
   std::unique_ptr<Violation> race(const Visitor& visitor, const Region& region, const Stamp& other,
                                   AccessKind kind) const;
-  std::unique_ptr<Violation> touch(Region& region, uintptr_t address, int shift, const Visitor& visitor);
-  std::unique_ptr<Violation> touch_cell(Cell& cell, const Region& region, const Visitor& visitor);
-  void refine(Page& page, int shift);
+  std::unique_ptr<Violation> touch(Region & region, uintptr_t address, int shift, const Visitor& visitor);
+  std::unique_ptr<Violation> touch_cell(Cell & cell, const Region& region, const Visitor& visitor);
+  void refine(Page & page, int shift);
 
   Clocks clocks_;
   AccessSets sets_{clocks_};

@@ -16,11 +16,11 @@ namespace tenon::simt {
 class Block;
 class BlockGroup;
 
-class PhaseBarriers {
+class [[gnu::visibility("hidden")]] PhaseBarriers {
  public:
   enum class Use : uint8_t { init, arrive, wait, store };
 
-  explicit PhaseBarriers(BlockGroup& group) : group_(group) {}
+  explicit PhaseBarriers(BlockGroup & group) : group_(group) {}
   void begin_group() { barriers_.clear(); }
 
   // Called on a fiber, by the thread that runs; pc is where its kernel called.
@@ -56,7 +56,7 @@ class PhaseBarriers {
   };
 
   Barrier& find(Use use, void* address, Here here, const void* pc);
-  void complete_if_due(Barrier& barrier);
+  void complete_if_due(Barrier & barrier);
 
   BlockGroup& group_;
   std::map<void*, Barrier> barriers_;
