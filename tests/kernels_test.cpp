@@ -1,9 +1,12 @@
 // One loop over everything that is registered: operations, variants, element types, cases; on simt also over
 // the orders in which threads run. Nobody writes a test for a single variant. Prints the matrix of what ran.
-// TENON_TEST_OPS=layer_norm,gelu tests these operations and their gradients alone, TENON_TEST_DEVICE=cuda
-// this device alone, TENON_TEST_FILE=faults/ those variants alone that a file with such a path has
-// registered; TENON_TEST_LARGE=1 adds the cases that are marked large, TENON_TEST_SEED=1 draws other numbers.
+// TENON_TEST_OPS=layer_norm,gelu tests these operations and their gradients alone, TENON_TEST_PART=2/4 the
+// second of four parts of all operations, TENON_TEST_DEVICE=cuda this device alone, TENON_TEST_FILE=faults/
+// those variants alone that a file with such a path has registered; TENON_TEST_LARGE=1 adds the cases that
+// are marked large, TENON_TEST_SEED=1 draws other numbers.
 #include <algorithm>
+#include <cstdio>
+#include <ctime>
 #include <map>
 #include <sstream>
 
@@ -16,7 +19,19 @@ using namespace tenon;
 
 namespace {
 
+// An operation and its gradient, neighbours in the list, are in different parts: both take long or neither.
+std::vector<const AnyOperation*> part_of_operations(const char* part) {
+  size_t number = 0, parts = 0;
+  check(std::sscanf(part, "%zu/%zu", &number, &parts) == 2 && number >= 1 && number <= parts,
+        "TENON_TEST_PART is '", part, "'; give one like 2/4");
+  std::vector<const AnyOperation*> chosen;
+  const auto all = operations();
+  for (size_t i = number - 1; i < all.size(); i += parts) chosen.push_back(all[i]);
+  return chosen;
+}
+
 std::vector<const AnyOperation*> tested_operations() {
+  if (const char* part = std::getenv("TENON_TEST_PART")) return part_of_operations(part);
   const char* list = std::getenv("TENON_TEST_OPS");
   if (!list) return operations();
   std::vector<const AnyOperation*> chosen;
@@ -158,6 +173,7 @@ TEST_CASE("every variant agrees with the fp64 reference on every case of its con
   REQUIRE(!tested_operations().empty());
   for (const AnyOperation* operation : tested_operations()) {
     std::map<std::string, Tally> matrix;
+    const std::clock_t start = std::clock();
     for (DType dtype : operation->dtypes()) {
       const std::vector<CaseInfo> cases = operation->cases(dtype);
       REQUIRE(!cases.empty());
@@ -170,6 +186,8 @@ TEST_CASE("every variant agrees with the fp64 reference on every case of its con
       INFO(operation->name() << " " << variant);
       CHECK(tally.ran > 0);  // supports() is no way out
     }
+    std::printf("%-28s %.1f s on a processor\n", std::string(operation->name()).c_str(),
+                static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
   }
 }
 
