@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/base/accumulator.h"
 #include "tests/catch.h"
 
 using namespace tenon;
@@ -29,7 +30,19 @@ struct Toy {
     const Args together{matrix, {nullptr, dtype, {9}}, matrix};
     Args apart = together;
     apart.y.stride[0] = 40;
-    return {{"contiguous", together, false, nullptr}, {"rows apart", apart, false, nullptr}};
+    const TensorView narrow_matrix(nullptr, dtype, {2, 16});
+    const Args narrow{narrow_matrix, {nullptr, dtype, {2}}, narrow_matrix};
+    return {{"contiguous", together, false, nullptr},
+            {"rows apart", apart, false, nullptr},
+            {"a quarter of half a unit is lost", narrow, false, [](Args& a) { fill_narrow(a, 0x1p-10f); }},
+            {"nothing is lost", narrow, false, [](Args& a) { fill_narrow(a, 0); }}};
+  }
+  // Sums from 1 to 1.5, of which bf16 holds all but the bias.
+  static void fill_narrow(Args& a, float bias) {
+    dispatch<float, bf16>(a.x.dtype, [&]<class T>() {
+      for (int i = 0; i < 32; ++i) a.x.as<T>()[i] = T(0.5f + static_cast<float>(i % 16) / 64);
+      for (int row = 0; row < 2; ++row) a.row_bias.as<T>()[row] = T(bias);
+    });
   }
   static Cost cost(const Args&) { return {}; }
   static Tolerance tolerance(DType) { return {.factor = 3, .floor = 2e-7}; }
@@ -40,7 +53,8 @@ template <class T, class Change>
 void compute(const Toy::Args& a, const Change& change) {
   for (int64_t row = 0; row < a.x.shape[0]; ++row)
     for (int64_t column = 0; column < a.x.shape[1]; ++column) {
-      const T value = 2 * a.x.as<T>()[row * a.x.stride[0] + column] + a.row_bias.as<T>()[row];
+      using Sum = accumulator<T>;
+      const T value(2 * Sum(a.x.as<T>()[row * a.x.stride[0] + column]) + Sum(a.row_bias.as<T>()[row]));
       a.y.as<T>()[row * a.y.stride[0] + column] = static_cast<T>(change(row, column, value));
     }
 }
@@ -49,13 +63,23 @@ constexpr auto right = [](int64_t, int64_t, auto value) { return value; };
 
 const Register<Toy> plain{{.name = "plain",
                            .device = Device::cpu,
-                           .dtypes = {DType::f64, DType::f32},
+                           .dtypes = {DType::f64, DType::f32, DType::bf16},
                            .run = [](const Toy::Args& a, Stream&) {
-                             dispatch<double, float>(a.x.dtype, [&]<class T>() { compute<T>(a, right); });
+                             dispatch<double, float, bf16>(a.x.dtype,
+                                                           [&]<class T>() { compute<T>(a, right); });
                            }}};
 
-void file(std::string_view name, void (*run)(const Toy::Args&, Stream&)) {
-  Register<Toy>{{.name = name, .device = Device::cpu, .dtypes = {DType::f32}, .run = run}};
+void file(std::string_view name, void (*run)(const Toy::Args&, Stream&), DType dtype = DType::f32) {
+  Register<Toy>{{.name = name, .device = Device::cpu, .dtypes = {dtype}, .run = run}};
+}
+
+// Of bf16, one element by so many units in its last place.
+template <int units>
+void compute_off_by(const Toy::Args& a, Stream&) {
+  compute<bf16>(a, [](int64_t row, int64_t column, bf16 value) {
+    if (row == 1 && column == 3) value.bits += units;
+    return value;
+  });
 }
 
 float& first(const TensorView& view) { return *view.as<float>(); }
@@ -115,12 +139,14 @@ const bool filed = [] {
       return value + a.y.as<float>()[row * a.y.stride[0] + column];
     });
   });
+  file("off by one unit", compute_off_by<1>, DType::bf16);
+  file("off by two units", compute_off_by<2>, DType::bf16);
   return true;
 }();
 
-std::string judge(std::string_view name, size_t case_index = 0) {
+std::string judge(std::string_view name, size_t case_index = 0, DType dtype = DType::f32) {
   const AnyOperation& toy = *find_operation("toy");
-  const Verifier verifier(toy, DType::f32, case_index, 5);
+  const Verifier verifier(toy, dtype, case_index, 5);
   for (size_t i = 0; i < toy.variant_count(); ++i)
     if (toy.variant(i).name == name) return verifier.judge(i, Device::cpu);
   FAIL("no variant " << name);
@@ -144,6 +170,15 @@ TEST_CASE("wrong values are found, with the element, both values and how many ar
   CHECK_THAT(judge("wrong sign in one row"), Catch::StartsWith("y[165]"));
   CHECK_THAT(judge("one row is slightly off"), Catch::StartsWith("y[1") && Catch::Contains("of 297 wrong"));
   CHECK_THAT(judge("takes the bias of the row before"), Catch::StartsWith("y[33]"));
+}
+
+TEST_CASE("the other way to round an element is right, unless plain computes without error") {
+  constexpr size_t something_is_lost = 2, nothing_is_lost = 3;
+  CHECK(judge("off by one unit", something_is_lost, DType::bf16) == "");
+  CHECK_THAT(judge("off by two units", something_is_lost, DType::bf16),
+             Catch::StartsWith("y[19] is ") && Catch::Contains("1 of 32"));
+  CHECK_THAT(judge("off by one unit", nothing_is_lost, DType::bf16),
+             Catch::StartsWith("y[19] is ") && Catch::Contains("1 of 32"));
 }
 
 TEST_CASE("elements that were never written are found") {
