@@ -336,6 +336,12 @@ TEST_CASE("a variant that is forced where it cannot run") {
   CHECK(files_below(folder.path()).empty());
 }
 
+TEST_CASE("PyTorch is to be compared with, but its side is not there") {
+  check_refused(tenon_program("bench --against pytorch", "", "TENON_BASELINE=/no/such/folder"),
+                {"/no/such/folder", "TENON_BASELINE"});
+  CHECK(tenon_program("bench --against abacus").code == 2);
+}
+
 TEST_CASE("a token id past the vocabulary") {
   const TemporaryFolder folder;
   std::vector<int32_t> ids{2, 101, 3}, offsets{0, 3};

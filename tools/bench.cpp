@@ -1,5 +1,5 @@
 // tenon bench: the variants of an operation timed against each other, verified before and meanwhile. With
-// --worker it is Tenon's side of tools/baseline/bench.py.
+// --against it runs PyTorch beside them, and with --worker it is Tenon's side of that.
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -7,6 +7,7 @@
 #include "engine/io/file.h"
 #include "kernels/base/select.h"
 #include "kernels/base/timing.h"
+#include "tools/bench_against.h"
 #include "tools/bench_tune.h"
 #include "tools/bench_worker.h"
 #include "tools/commands.h"
@@ -23,6 +24,7 @@ struct BenchCommand {
   bool slow = false, tune = false;
   TimingOptions timing;
   WorkerOptions worker;
+  AgainstOptions against;
   ComputeOptions compute;
   Tuning tuning;
 
@@ -133,8 +135,13 @@ void print(const json& result) {
 }
 
 void BenchCommand::run() {
+  if (!against.peer.empty() || !worker.what.empty()) {  // whole works, in a model's precision
+    compute.dtype = dtype == "f32" ? "fp32" : dtype;
+    if (!against.peer.empty()) bench_against(against, compute, operations, worker.model, json_file);
+    compute.apply();
+    return serve_benchmark(worker, compute);
+  }
   compute.apply();
-  if (!worker.what.empty()) return serve_benchmark(worker);
   check(
       compute.device != "simt",
       "--device simt runs kernels for correctness on the host, and its times would say nothing of a GPU; use "
@@ -179,11 +186,12 @@ void add_bench(CLI::App& program) {
               "Keep the fastest for later runs on this machine, where shapes are alike");
   c->add_option("--json", command->json_file, "Write all samples, the machine and the build to this file");
   c->add_option("--worker", command->worker.what,
-                "Serve tools/baseline/bench.py on standard input and output: bert, gru or tokenize")
+                "Serve tools/baseline/bench.py on standard input and output: the work to do")
       ->group("Against other programs");
   c->add_option("--input", command->worker.input, "The worker's input file")->group("Against other programs");
-  c->add_option("--model", command->worker.model, "The worker's HuggingFace folder")
+  c->add_option("--model", command->worker.model, "A BERT's HuggingFace folder (default: random weights)")
       ->group("Against other programs");
+  command->against.add_to(*c);
   command->compute.add_to(*c);
   c->footer(
       R"(A variant gets a figure only if it is correct before the timing, on fresh inputs within it, and at its end.
@@ -191,7 +199,8 @@ Examples:
   tenon bench layer_norm
   tenon bench matmul gru_sequence --json bench.json
   tenon bench --tune
-  tenon bench attention --case "bert 8x512" --threads 1)");
+  tenon bench attention --case "bert 8x512" --threads 1
+  tenon bench --against pytorch bert_8x128 gru --dtype bf16)");
   c->callback([command] { command->run(); });
 }
 

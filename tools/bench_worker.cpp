@@ -2,176 +2,116 @@
 
 #include <chrono>
 #include <cstdio>
-#include <functional>
 #include <iostream>
-#include <memory>
+#include <nlohmann/json.hpp>
 
 #include "engine/autograd.h"
-#include "engine/io/load.h"
-#include "engine/nn/gru.h"
+#include "engine/io/sha256.h"
+#include "engine/precision.h"
 #include "engine/train/checkpoint.h"
-#include "kernels/cpu/parallel.h"
-#include "models/encoder.h"
-#include "models/text/wordpiece.h"
+#include "kernels/base/select.h"
+#include "kernels/base/stream.h"
+#include "tools/bench_work.h"
 
 namespace tenon {
-namespace {
 
-class Case {
- public:
-  virtual ~Case() = default;
-  virtual void work() = 0;
-  virtual void save(const std::string& path) = 0;
-  virtual int threads() const { return thread_count(); }
-};
+std::vector<int32_t> WorkInput::integers(std::string_view name) const {
+  const TensorView view = entry(name).view;
+  check(view.dtype == DType::i32, file_.path(), ": ", name, " must be i32, not ", view.dtype);
+  return {view.as<int32_t>(), view.as<int32_t>() + view.size()};
+}
 
-std::vector<int64_t> lengths_of(const TensorFile& file) {
-  const TensorEntry* offsets = file.find("cu_seqlens");
-  check(offsets != nullptr, file.path(), " lacks the tensor cu_seqlens");
+std::vector<int64_t> WorkInput::lengths() const {
+  const std::vector<int32_t> offsets = integers("cu_seqlens");
   std::vector<int64_t> lengths;
-  for (int64_t i = 0; i + 1 < offsets->view.size(); ++i)
-    lengths.push_back(offsets->view.as<int32_t>()[i + 1] - offsets->view.as<int32_t>()[i]);
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) lengths.push_back(offsets[i + 1] - offsets[i]);
   return lengths;
 }
 
-const TensorEntry& tensor_in(const TensorFile& file, std::string_view name) {
-  const TensorEntry* entry = file.find(name);
-  check(entry != nullptr, file.path(), " lacks the tensor ", name);
+std::vector<std::vector<int32_t>> WorkInput::sequences() const {
+  const std::vector<int32_t> all = integers("input_ids");
+  std::vector<std::vector<int32_t>> ids;
+  auto id = all.begin();
+  for (int64_t length : lengths()) {
+    check(length >= 0 && length <= all.end() - id, file_.path(),
+          ": cu_seqlens goes past the end of input_ids");
+    ids.emplace_back(id, id + length);
+    id += length;
+  }
+  return ids;
+}
+
+const TensorEntry& WorkInput::entry(std::string_view name) const {
+  const TensorEntry* entry = file_.find(name);
+  check(entry != nullptr, file_.path(), " lacks the tensor ", name);
   return *entry;
 }
 
-// The encoder's forward.
-class BertCase final : public Case {
- public:
-  explicit BertCase(const WorkerOptions& options) : encoder_(load_encoder(options.model)) {
-    const TensorFile file = open_tensor_file(options.input);
-    const auto* id = tensor_in(file, "input_ids").view.as<int32_t>();
-    std::vector<std::vector<int32_t>> ids;
-    for (int64_t length : lengths_of(file)) {
-      ids.emplace_back(id, id + length);
-      id += length;
-    }
-    encoder_->set_training(false);
-    batch_ = PackedBatch::of_ids(ids);
-  }
-  void work() override {
-    const Inference inference;
-    states_ = (*encoder_)(batch_);
-  }
-  void save(const std::string& path) override { save_tensors(path, {{"last_hidden_state", &states_}}); }
-
- private:
-  std::unique_ptr<Encoder> encoder_;
-  PackedBatch batch_;
-  Tensor states_;
-};
-
-// torch.nn.GRU's forward, and the backward of a prescribed gradient of its output.
-class GruCase final : public Case {
- public:
-  explicit GruCase(const WorkerOptions& options) : file_(open_tensor_file(options.input)) {
-    int layers = 0;
-    while (file_.find(str("weight_ih_l", layers))) ++layers;
-    const TensorView state = tensor_in(file_, "weight_hh_l0").view;
-    const TensorView input = tensor_in(file_, "weight_ih_l0").view;
-    const bool bidirectional = file_.find("weight_ih_l0_reverse") != nullptr;
-    gru_ = std::make_unique<Gru>(input.shape[1], state.shape[1], layers, bidirectional, 0.0, "rnn");
-    load_parameters(named_parameters(*gru_), file_);
-    set_requires_grad(*gru_, true);
-    batch_ = PackedBatch::of_lengths(lengths_of(file_));
-    x_ = tensor_of(file_, tensor_in(file_, "x"));
-    x_.set_requires_grad(true);
-    grad_output_ = tensor_of(file_, tensor_in(file_, "grad_output"));
-  }
-  void work() override {
-    x_.set_grad({});
-    for (Tensor* parameter : trainable_parameters(*gru_)) parameter->set_grad({});
-    const Tensor y = (*gru_)(x_, batch_).y;
-    output_ = y.detach();
-    // A loss whose gradient is grad_output, without the sum and the product that would make it one.
-    record("prescribed gradient", Tensor::zeros({1}, DType::f32), {y}, [this](const Tensor&) {
-      return std::vector{grad_output_};
-    }).backward();
-  }
-  void save(const std::string& path) override {
-    NamedParameters results{{"output", &output_}};
-    std::vector<std::pair<std::string, Tensor>> gradients{{"grad.x", x_.grad()}};
-    for (const auto& [name, parameter] : named_parameters(*gru_))
-      gradients.emplace_back("grad." + name, parameter->grad());
-    for (auto& [name, gradient] : gradients) results.emplace_back(name, &gradient);
-    save_tensors(path, results);
-  }
-
- private:
-  TensorFile file_;
-  std::unique_ptr<Gru> gru_;
-  PackedBatch batch_;
-  Tensor x_, grad_output_, output_;
-};
-
-// Token ids of every line of a text file, on one thread.
-class TokenizeCase final : public Case {
- public:
-  explicit TokenizeCase(const WorkerOptions& options)
-      : text_(read_file(options.input)), pieces_(WordPiece::load(options.model)) {
-    for (size_t begin = 0, end; begin < text_.size(); begin = end + 1) {
-      end = std::min(text_.find('\n', begin), text_.size());
-      lines_.push_back(std::string_view(text_).substr(begin, end - begin));
-    }
-  }
-  void work() override {
-    WordPiece::Cache cache;
-    ids_.clear();
-    for (std::string_view line : lines_) ids_.push_back(pieces_.encode(line, 0, &cache));
-  }
-  void save(const std::string& path) override {
-    std::vector<int32_t> all, offsets{0};
-    for (const auto& ids : ids_) {
-      all.insert(all.end(), ids.begin(), ids.end());
-      offsets.push_back(static_cast<int32_t>(all.size()));
-    }
-    Tensor input_ids = Tensor::from(all), cu_seqlens = Tensor::from(offsets);
-    save_tensors(path, {{"input_ids", &input_ids}, {"cu_seqlens", &cu_seqlens}});
-  }
-  int threads() const override { return 1; }
-
- private:
-  std::string text_;
-  WordPiece pieces_;
-  std::vector<std::string_view> lines_;
-  std::vector<std::vector<int32_t>> ids_;
-};
-
-std::unique_ptr<Case> open_case(const WorkerOptions& options) {
-  check(!options.input.empty(), "--worker needs --input, the file of its case");
-  if (options.what == "gru") return std::make_unique<GruCase>(options);
-  check(options.what == "bert" || options.what == "tokenize", "--worker ", options.what,
-        " is unknown; use bert, gru or tokenize");
-  check(!options.model.empty(), "--worker ", options.what, " needs --model, a HuggingFace folder");
-  if (options.what == "bert") return std::make_unique<BertCase>(options);
-  return std::make_unique<TokenizeCase>(options);
+void backward_from(const Tensor& y, const Tensor& grad_output) {
+  record("prescribed gradient", Tensor::zeros({1}, DType::f32, y.device()), {y}, [&](const Tensor&) {
+    return std::vector{grad_output};
+  }).backward();
 }
 
-void answer(const std::string& line) {
-  std::puts(line.c_str());
+namespace {
+
+std::unique_ptr<Work> make_work(const WorkerOptions& options, Device device) {
+  check(!options.input.empty(), "--worker needs --input, the file of its work");
+  const bool needs_model = options.what == "bert" || options.what == "epoch" || options.what == "tokenize";
+  check(!needs_model || !options.model.empty(), "--worker ", options.what,
+        " needs --model, a HuggingFace folder");
+  if (options.what == "tokenize") return make_tokenize_work(options.input, options.model);
+  WorkInput input(options.input, device);
+  if (options.what == "bert") return make_bert_work(std::move(input), options.model);
+  if (options.what == "epoch") return make_epoch_work(std::move(input), options.model);
+  if (options.what == "gru") return make_gru_work(std::move(input));
+  auto work = make_operation_work(options.what, std::move(input));
+  check(work != nullptr, "--worker ", options.what,
+        " is unknown; use bert, gru, epoch, tokenize, layer_norm, gelu, attention, embedding or adamw");
+  return work;
+}
+
+void save(const Results& results, const std::string& path) {
+  Results full;
+  for (const auto& [name, tensor] : results)
+    full.emplace_back(name, tensor.dtype() == DType::bf16 ? to_full_precision(tensor) : tensor);
+  NamedParameters named;
+  for (auto& [name, tensor] : full) named.emplace_back(name, &tensor);
+  save_tensors(path, named);
+}
+
+void answer(const nlohmann::json& line) {
+  std::puts(line.dump().c_str());
   std::fflush(stdout);
 }
 
 }  // namespace
 
-void serve_benchmark(const WorkerOptions& options) {
-  const auto chosen = open_case(options);
-  chosen->work();
-  answer(str("{\"side\": \"tenon\", \"threads\": ", chosen->threads(), "}"));
+void serve_benchmark(const WorkerOptions& options, const ComputeOptions& compute) {
+  set_precision(parse_precision(compute.dtype));
+  const Device device = parse_device(compute.device);
+  const auto work = make_work(options, device);
+  work->run();
+  Stream::current(device).synchronize();
+  answer({{"side", "tenon"},
+          {"threads", work->threads()},
+          {"device", compute.device},
+          {"dtype", compute.dtype},
+          {"tokens", work->tokens()},
+          {"input_sha256", sha256_of_file(options.input)},
+          {"settings", {{"kernels", chosen_variants()}}}});
   for (std::string request; std::getline(std::cin, request);) {
     constexpr std::string_view output = "output ";
-    check(request == "run" || request.starts_with(output), "a worker is asked 'run' or 'output PATH', not '",
-          request, "'");
+    const bool wanted = request.starts_with(output);
+    check(wanted || request == "run", "a worker is asked 'run' or 'output PATH', not '", request, "'");
+    if (wanted) work->reset();
+    Stream::current(device).synchronize();
     const auto start = std::chrono::steady_clock::now();
-    chosen->work();
+    work->run();
+    Stream::current(device).synchronize();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (request != "run") chosen->save(request.substr(output.size()));
-    answer(str("{\"seconds\": ", seconds, "}"));
+    if (wanted) save(work->results(), request.substr(output.size()));
+    answer({{"seconds", seconds}});
   }
 }
 

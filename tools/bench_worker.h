@@ -3,13 +3,16 @@
 #pragma once
 #include <string>
 
+#include "tools/commands.h"
+
 namespace tenon {
 
 struct WorkerOptions {
-  std::string what;          // bert, gru or tokenize
-  std::string input, model;  // a file of the case; a HuggingFace folder, which gru does not need
+  std::string what;          // a work: bert, gru, epoch, tokenize, or an operation
+  std::string input, model;  // its file; a HuggingFace folder, which operations and gru do not need
 };
 
-void serve_benchmark(const WorkerOptions& options);
+// compute.dtype is the precision; the other options have been applied.
+void serve_benchmark(const WorkerOptions& options, const ComputeOptions& compute);
 
 }  // namespace tenon

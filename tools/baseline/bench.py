@@ -1,169 +1,186 @@
-"""Times Tenon against PyTorch, onnxruntime and HuggingFace tokenizers, interleaved; writes docs/benchmarks/CASE.json.
+"""Times Tenon against PyTorch and its peers: `tenon bench --against pytorch` runs this.
 
-Each side is a process that works only when asked (worker.py says how); while one is timed the others are stopped. A
-figure is written only if all sides give the same results, before the timing and after it.
+Each side is a process that works only when asked (worker.py says how); while one is timed the others are stopped. Sides
+whose inputs, tokens, element types, devices or threads differ are not compared, and a figure is given only if all sides
+give the same results in the first round, in the last, and in one that none can foresee.
 
 Examples:
-  bench.py --model bert-base-uncased --data aclImdb_labeled_50k.tar.gz
-  bench.py bert_1x128 gru_32x256 --model bert-base-uncased --runs 7
-  bench.py predict --run RUN
+  bench.py bert_8x128 gru --dtype bf16
+  bench.py --json docs/benchmarks/pytorch.json
+  bench.py tokenize --data aclImdb_labeled_50k.tar.gz
 """
 
 import argparse
 import contextlib
 import json
 import os
-import signal
-import statistics
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import report
-from bench_cases import CASES, WRITERS, errors
-from common import ROOT
+from bench_cases import CASES, FP32_LIMIT, ROUNDED_FACTOR, errors
+from sides import Side, UnequalWork, check_agreement, check_equal_work, interleave, ratio_interval, summary
+
+UNITS = {"tokenize": "bytes", "adamw": "elements"}
 
 
-class Side:
-    """A worker process, stopped except while it answers."""
-
-    def __init__(self, name, command):
-        self.name = name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        self.info = self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended with exit code {self.process.wait()}")
-        self.process.send_signal(signal.SIGSTOP)
-        return json.loads(line)
-
-    def ask(self, request):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def peak_memory(self):
-        """Largest resident set in MB so far, mapped weights included."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
-
-    def close(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+def start(case, names, options, input_file, stack):
+    """The sides that can do the work here, and why the others cannot."""
+    sides, left_out = [], {}
+    for name in names:
+        side = Side(name, case.command(name, options, input_file))
+        stack.callback(side.close)
+        if reason := side.info.get("unavailable"):
+            left_out[name] = reason
+        else:
+            sides.append(side)
+    return sides, left_out
 
 
-def verify(sides, case, folder):
-    """The largest error of every side's results against those of the first side that is not Tenon."""
-    files = {side.name: folder / f"{side.name}.safetensors" for side in sides}
-    reference = next((name for name in files if name != "tenon"), "tenon")
-    worst = {}
-    for name in files.keys() - {reference}:
-        found = errors(files[name], files[reference])
-        worst[name] = max(found.values())
-        wrong = [f"{key}: {error:.1e}" for key, error in found.items() if not error <= case.tolerance]
-        if wrong:
-            raise SystemExit(f"{name} differs from {reference}: {', '.join(wrong)}")
-    return {"reference": reference, "worst_error": worst}
+def exact_results(case, peer, options, input_file, folder):
+    """What the peer computes in fp32, as a file."""
+    side, path = Side(peer, case.command(peer, options, input_file, "fp32")), folder / "exact.safetensors"
+    if reason := side.info.get("unavailable"):
+        raise SystemExit(f"{peer} in fp32, the reference, cannot run: {reason}")
+    side.ask(f"output {path}")
+    side.close()
+    return path
 
 
-def interleave(sides, case, runs, folder):
-    """Seconds of each run, the sides in turn. The results of the first and of the last run are verified."""
-    seconds = {side.name: [] for side in sides}
-    for run in range(runs):
-        checked = run in (0, runs - 1)
-        for side in sides:
-            request = f"output {folder / side.name}.safetensors" if checked else "run"
-            seconds[side.name].append(side.ask(request)["seconds"])
-        if checked:
-            check = verify(sides, case, folder)
-    return seconds, check
+class Verifier:
+    """Compares all sides with PyTorch: in fp32 with a fixed limit, else by the error that PyTorch makes in that type."""
 
+    def __init__(self, case, peer, options, input_file, folder):
+        self.peer, self.folder, self.rounded = peer, folder, options.dtype != "fp32"
+        self.exact = exact_results(case, peer, options, input_file, folder) if self.rounded else folder / f"{peer}.safetensors"
+        self.limit = 0 if case.work == "tokenize" else FP32_LIMIT
+        self.worst = {}
 
-def summary(seconds, work, unit):
-    median = statistics.median(seconds)
-    return {
-        "median_seconds": median,
-        "minimum_seconds": min(seconds),
-        "maximum_seconds": max(seconds),
-        unit: round(work / median / (1e9 if unit == "gflops" else 1e6), 2),
-        "seconds": seconds,
-    }
+    def __call__(self, sides):
+        found = {side.name: errors(self.folder / f"{side.name}.safetensors", self.exact) for side in sides}
+        if self.rounded:
+            self.yardstick = found.get(self.peer, getattr(self, "yardstick", None))
+            limits = {name: ROUNDED_FACTOR * error + FP32_LIMIT for name, error in self.yardstick.items()}
+        else:
+            limits = dict.fromkeys(next(iter(found.values())), self.limit)
+        check_agreement(found, limits)
+        self.worst = {name: max(self.worst.get(name, 0), *one.values()) for name, one in found.items()}
 
-
-def print_line(name, side, result, unit, ratio):
-    spread = f"{result['minimum_seconds']:.3f}-{result['maximum_seconds']:.3f}"
-    rate = f"{result[unit]} {unit}, {result['peak_memory_mb']} MB"
-    print(f"{name:12} {side:12} {result['median_seconds']:8.3f} s ({spread}), {rate}, {ratio} times the first")
+    def account(self):
+        reference = f"{self.peer} in fp32" if self.rounded else self.peer
+        limit = f"{ROUNDED_FACTOR} times the error of {self.peer}" if self.rounded else self.limit
+        return {"reference": reference, "limit": limit, "worst_error": self.worst}
 
 
 def run_case(name, options):
     case = CASES[name]
+    wanted = ["tenon", *case.peers(options)]
+    names = [side for side in wanted if side == "tenon" or not options.sides or side in options.sides]
+    if len(names) < 2:
+        raise SystemExit(f"--sides: {name} has the sides {', '.join(wanted)}; name one of them beside tenon")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         folder = Path(folder)
-        work = WRITERS[case.worker](case, options, folder / "input")
-        sides = []
-        for side, command in case.commands(options, folder / "input").items():
-            if side in (options.sides or [side]):
-                sides.append(Side(side, command))
-                stack.callback(sides[-1].close)
-        seconds, check = interleave(sides, case, options.runs or case.runs, folder)
-        unit = "megabytes_per_second" if case.worker == "tokenize" else "gflops"
-        results = {
-            side.name: {**side.info, **summary(seconds[side.name], work, unit), "peak_memory_mb": side.peak_memory()}
-            for side in sides
-        }
-    first = next(iter(results.values()))["median_seconds"]
-    ratios = {side: round(result["median_seconds"] / first, 2) for side, result in results.items()}
-    for side, result in results.items():
-        print_line(name, side, result, unit, ratios[side])
-    return {"verified": check, "time_over_first": ratios, "sides": results}
+        input_file = folder / "input"
+        work = case.write(case, options, input_file)
+        sides, left_out = start(case, names, options, input_file, stack)
+        if len(sides) < 2:
+            raise SystemExit(f"{name}: no side is left to compare with: {left_out}")
+        check_equal_work(sides)
+        verify = Verifier(case, sides[1].name, options, input_file, folder)
+        samples = interleave(sides, folder, verify, options.seconds, options.rounds)
+        results = {}
+        for side in sides:
+            figures = summary(samples[side.name])
+            figures["rate"] = work / figures["median_seconds"]
+            figures["time_over_tenon"] = ratio_interval(samples[side.name], samples["tenon"])
+            results[side.name] = {**side.info, **figures, "peak_memory_mb": side.peak_memory()}
+    unit = UNITS.get(case.work, "flops")
+    found = {"case": name, "title": case.title, "work": case.work, "unit": unit, "device": options.device, "dtype": options.dtype}
+    return found | {"verified": verify.account(), "left_out": left_out, "sides": results}
 
 
-def run_predict(options):
-    """From process start to the answer."""
-    if not options.run:
-        raise SystemExit("predict: name a trained RUN with --run")
-    command = [options.tenon, "predict", str(options.run), "--json", "This film is great"]
-    seconds = []
-    for _ in range(options.runs or 20):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - start)
-    median = statistics.median(seconds)
-    print(f"predict: {median:.3f} s ({min(seconds):.3f}-{max(seconds):.3f})")
-    return {"runs": len(seconds), "median_seconds": median, "seconds": seconds}
+def print_result(result):
+    unit = {"flops": "GFLOP/s", "bytes": "MB/s", "elements": "M/s"}[result["unit"]]
+    scale = 1e9 if result["unit"] == "flops" else 1e6
+    print(f"{result['case']}, {result['device']}, {result['dtype']}; verified against {result['verified']['reference']}")
+    print(f"  {'side':14}{'median ms':>12}{'10 % - 90 %':>22}{'runs':>6}{unit:>10}{'peak MB':>9}  times Tenon's, 95 %")
+    best = min((name for name in result["sides"] if name != "tenon"), key=lambda n: result["sides"][n]["median_seconds"])
+    for name, side in result["sides"].items():
+        spread = f"{1e3 * side['p10_seconds']:.2f} - {1e3 * side['p90_seconds']:.2f}"
+        over = side["time_over_tenon"]
+        ratio = f"{over['ratio']:.2f} ({over['low']:.2f} - {over['high']:.2f})" + (" best peer" if name == best else "")
+        columns = f"{1e3 * side['median_seconds']:12.2f}{spread:>22}{side['runs']:6}{side['rate'] / scale:10.1f}"
+        print(f"  {name:14}{columns}{side['peak_memory_mb']:9}  {ratio}")
+    for name, reason in result["left_out"].items():
+        print(f"  {name:14}left out: {reason}")
+    print(flush=True)
+
+
+def record(path, results):
+    """Adds the results to the file; those of the same case, type and device on the same machine are replaced."""
+    key = lambda one: (one["case"], one["dtype"], one["device"], one["processor"], one.get("gpu"))
+    kept = json.loads(path.read_text())["results"] if path.exists() else []
+    new = {key(one) for one in results}
+    kept = [one for one in kept if key(one) not in new] + results
+    path.write_text(json.dumps({"kind": "against", "results": kept}, indent=1) + "\n")
+
+
+def chosen_cases(names, parser):
+    works = {case.work for case in CASES.values()}
+    unknown = [name for name in names if name not in CASES and name not in works]
+    if unknown:
+        parser.error(f"no such work or case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    return [name for name, case in CASES.items() if not names or name in names or case.work in names]
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="WORK", help=f"of {', '.join(CASES)}, or the works they begin with (default: all)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["fp32", "tf32", "bf16"], default="fp32")
+    parser.add_argument("--model", type=Path, help="a BERT folder with model.safetensors (default: random weights)")
+    parser.add_argument("--data", type=Path, help="aclImdb folder or .tar.gz, for tokenize (default: TENON_IMDB)")
+    parser.add_argument("--tenon", help="the program (default: TENON_BIN, else the newest under build/)")
+    parser.add_argument("--sides", type=lambda text: text.split(","), help="only these beside tenon, with commas")
+    parser.add_argument("--rounds", type=int, help="timed runs of each side (default: what fits into --seconds, 5 to 40)")
+    parser.add_argument("--seconds", type=float, default=90, help="of timing for a case (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=report.threads(), help="default: %(default)s")
+    parser.add_argument("--json", type=Path, help="keep the figures in this file, beside those that are there already")
+    options = parser.parse_args()
+    options.names = chosen_cases(options.names, parser)
+    if options.device == "cpu" and options.dtype == "tf32":
+        parser.error("--dtype tf32: processors have no such products; use fp32 or bf16")
+    return options
+
+
+def can_run(name, options):
+    """Whether the case has what it needs and knows the type; says so if not."""
+    work = CASES[name].work
+    if work in ("tokenize", "adamw") and options.dtype != "fp32":
+        return False
+    if work == "tokenize" and (options.device != "cpu" or not (options.data or os.environ.get("TENON_IMDB"))):
+        print("tokenize, left out: name the reviews with --data or in TENON_IMDB\n")
+        return False
+    return True
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}, predict (default: all but predict)")
-    parser.add_argument("--model", type=Path, help="a BERT folder with model.safetensors")
-    parser.add_argument("--data", type=Path, help="aclImdb folder or .tar.gz (default: TENON_IMDB)")
-    parser.add_argument("--run", type=Path, help="a trained model, for the case predict")
-    parser.add_argument("--tenon", help="the program (default: TENON_BIN, else the newest under build/)")
-    parser.add_argument("--runs", type=int, help="timed runs of each side (default: by case, 3 to 20)")
-    parser.add_argument("--sides", nargs="+", help="only these sides, the first one is compared with")
-    parser.add_argument("--threads", type=int, default=report.threads(), help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="default: docs/benchmarks")
-    options = parser.parse_args()
-    unknown = set(options.cases) - {*CASES, "predict"}
-    if unknown:
-        parser.error(f"no such case: {', '.join(unknown)}")
-    if not options.model and options.cases != ["predict"]:
-        parser.error("--model: name a BERT folder")
+    options = parse()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    if not options.sides or "tenon" in options.sides:
-        options.tenon = report.program(options.tenon)
-    for name in options.cases or CASES:
-        report.write(options.out, name, run_predict(options) if name == "predict" else run_case(name, options))
+    options.tenon = report.program(options.tenon)
+    refused = []
+    for name in filter(lambda name: can_run(name, options), options.names):
+        try:
+            result = {**report.machine(options.device), **run_case(name, options)}
+        except UnequalWork as error:
+            refused.append(f"{name}: {error}")
+            print(f"{name}: no figures. {error}\n", flush=True)
+            continue
+        print_result(result)
+        if options.json:
+            record(options.json, [result])
+    if refused:
+        raise SystemExit(f"{len(refused)} of {len(options.names)} cases have no figures")
 
 
 if __name__ == "__main__":

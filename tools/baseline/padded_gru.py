@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 
-def flip_index(lengths):
+def flip_index(lengths, device="cpu"):
     """(B, longest): where a sequence's rows come from when it is read backwards; padding stays in its place."""
-    position = torch.arange(max(lengths))
-    length = torch.tensor(lengths)[:, None]
+    position = torch.arange(max(lengths), device=device)
+    length = torch.tensor(lengths, device=device)[:, None]
     return torch.where(position < length, length - 1 - position, position)
 
 
@@ -33,7 +33,7 @@ class PaddedGRU(nn.Module):
 
     def forward(self, x, lengths):
         """(B, L, I) to (B, L, 2H); what stands behind a sequence's end has no meaning."""
-        index = flip_index(lengths)[:, :, None]
+        index = flip_index(lengths, x.device)[:, :, None]
         for number, (forward, backward) in enumerate(self.layers):
             x = x if number == 0 else self.dropout(x)
             flipped = backward(x.gather(1, index.expand_as(x)))[0]

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from common import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def program(path=None):
@@ -31,12 +31,21 @@ def installed(package):
         return None
 
 
-def machine():
+def gpu_name():
+    """The first GPU with its driver and clocks, as nvidia-smi tells them."""
+    query = "name,driver_version,clocks.max.sm,clocks.max.mem"
+    command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
+def machine(device="cpu"):
     info = Path("/proc/cpuinfo").read_text()
     model = next((line.partition(": ")[2] for line in info.splitlines() if line.startswith("model name")), "unknown")
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    packages = ("torch", "transformers", "tokenizers", "onnxruntime", "numpy")
+    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    packages = ("torch", "transformers", "tokenizers", "onnxruntime", "ctranslate2", "numpy")
+    gpu = {"gpu": gpu_name()} if device == "cuda" else {}
     return {
+        **gpu,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "processor": model,
         "threads": threads(),
