@@ -267,9 +267,11 @@ Verifier::Verifier(const AnyOperation& operation, DType dtype, size_t case_index
   Stream& cpu = Stream::current(Device::cpu);
   plain_ = std::make_unique<Problem>(operation.clone(host_->args()), Device::cpu);
   plain_->load_inputs(*host_);
+  plain_->poison_outputs();
   operation.run(plain, plain_->args(), cpu);
   reference_ = std::make_unique<Problem>(with_f64(operation, host_->args()), Device::cpu);
   convert_inputs(*host_, *reference_);
+  reference_->poison_outputs();
   operation.run(plain, reference_->args(), cpu);
 }
 
