@@ -78,7 +78,7 @@ std::string broken_rule(const std::string& path, const std::string& line) {
 bool holds_no_variant(const std::string& path) {
   const fs::path file = path;
   const std::string stem = file.stem().string();
-  for (const char* ending : {"_avx512", "_avx2", "_portable"})
+  for (const char* ending : {"_avx512", "_avx512bf16", "_avx2", "_portable"})
     if (stem.ends_with(ending)) return true;
   const fs::path header = root / fs::path(file).replace_extension(".h");
   return stem == "cases" ||

@@ -2,6 +2,7 @@
 // the other rows, and whether the weights were packed before; and activations that are as good as fp32
 // allows.
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -24,19 +25,47 @@ Floats normal(int64_t count, unsigned seed) {
   return values;
 }
 
-// Those that this processor can run.
-std::vector<const MicroKernels*> all_micro_kernels() {
-  std::vector<const MicroKernels*> all{&portable_micro_kernels};
-  if (has_avx2()) all.push_back(&avx2_micro_kernels);
-  if (has_avx512()) all.push_back(&avx512_micro_kernels);
-  return all;
+template <class T>
+std::vector<T> rounded(const Floats& values) {
+  std::vector<T> result;
+  for (const float value : values) result.push_back(T(value));
+  return result;
 }
 
+template <class T>
+bool same_bits(const T* a, const T* b, int64_t count) {
+  return std::memcmp(a, b, static_cast<size_t>(count) * sizeof(T)) == 0;
+}
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && same_bits(a.data(), b.data(), static_cast<int64_t>(a.size()));
+}
+
+// Those that this processor can run.
+template <class T = float>
+std::vector<const MicroKernelsOf<T>*> all_micro_kernels() {
+  if constexpr (std::is_same_v<T, float>) {
+    std::vector<const MicroKernels*> all{&portable_micro_kernels};
+    if (has_avx2()) all.push_back(&avx2_micro_kernels);
+    if (has_avx512()) all.push_back(&avx512_micro_kernels);
+    return all;
+  } else {
+    std::vector<const Bf16MicroKernels*> all{&portable_bf16_micro_kernels};
+    if (has_avx2()) all.push_back(&avx2_bf16_micro_kernels);
+    if (has_avx512()) all.push_back(&avx512_bf16_micro_kernels);
+    if (has_avx512_bf16()) all.push_back(&bf16_dot_micro_kernels);
+    return all;
+  }
+}
+
+template <class T>
 struct Linear {
   int64_t m, n, k;
-  Floats a = normal(m * k, 1), weight = normal(n * k, 2), bias = normal(n, 3), y = Floats(m * n, NAN);
+  std::vector<T> a = rounded<T>(normal(m * k, 1)), weight = rounded<T>(normal(n * k, 2)),
+                 bias = rounded<T>(normal(n, 3)), y = std::vector<T>(m * n, T(NAN));
 
-  PackedMatmul product(const MicroKernels* kernels) {
+  PackedProduct<T> product(const MicroKernelsOf<T>* kernels) {
     return {.m = m,
             .n = n,
             .k = k,
@@ -51,6 +80,11 @@ struct Linear {
             .bias = bias.data(),
             .kernels = kernels};
   }
+  std::vector<T> result(const PackedProduct<T>& product) {
+    y.assign(y.size(), T(NAN));
+    packed_matmul(product);
+    return y;
+  }
 };
 
 struct Threads {
@@ -59,60 +93,84 @@ struct Threads {
   ~Threads() { set_thread_count(before); }
 };
 
+template <class T>
+void check_threads() {
+  for (const auto* kernels : all_micro_kernels<T>()) {
+    Linear<T> linear{500, 333, 1700};
+    std::vector<std::vector<T>> results;
+    for (const int count : {1, 2, 3}) {
+      const Threads threads(count);
+      results.push_back(linear.result(linear.product(kernels)));
+    }
+    CHECK(same_bits(results[0], results[1]));
+    CHECK(same_bits(results[0], results[2]));
+  }
+}
+
+template <class T>
+void check_row_alone() {
+  for (const auto* kernels : all_micro_kernels<T>()) {
+    Linear<T> all{1000, 100, 900};
+    packed_matmul(all.product(kernels));
+    for (const int64_t row : {0, 1, 13, 14, 503, 999}) {
+      std::vector<T> y(all.n, T(NAN));
+      PackedProduct<T> alone = all.product(kernels);
+      alone.m = 1, alone.a += row * all.k, alone.y = y.data();
+      packed_matmul(alone);
+      CHECK(same_bits(y.data(), all.y.data() + row * all.n, all.n));
+    }
+  }
+}
+
+template <class T>
+void check_packed_before() {
+  for (const int64_t k : {0, 1, 384, 385, 5000}) {
+    Linear<T> linear{60, 70, k};
+    const std::vector<T> expected = linear.result(linear.product(nullptr));
+    Floats packed(packed_bytes(k, linear.n, dtype_of<T>) / sizeof(float) + 1);
+    pack_b(linear.weight.data(), k, true, k, linear.n, packed.data());
+    PackedProduct<T> product = linear.product(nullptr);
+    product.b_packed = packed.data(), product.b = nullptr;
+    CHECK(same_bits(linear.result(product), expected));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a product has the same bits on one, two and three threads") {
-  for (const MicroKernels* kernels : all_micro_kernels()) {
-    Linear linear{500, 333, 1700};
-    std::vector<Floats> results;
-    for (const int count : {1, 2, 3}) {
-      const Threads threads(count);
-      packed_matmul(linear.product(kernels));
-      results.push_back(linear.y);
-    }
-    CHECK(results[0] == results[1]);
-    CHECK(results[0] == results[2]);
-  }
+  check_threads<float>();
+  check_threads<bf16>();
 }
 
 TEST_CASE("a row has the same bits alone and among a thousand") {
-  for (const MicroKernels* kernels : all_micro_kernels()) {
-    Linear all{1000, 100, 900};
-    packed_matmul(all.product(kernels));
-    for (const int64_t row : {0, 1, 13, 14, 503, 999}) {
-      Floats y(all.n, NAN);
-      PackedMatmul alone = all.product(kernels);
-      alone.m = 1, alone.a += row * all.k, alone.y = y.data();
-      packed_matmul(alone);
-      CHECK(y == Floats(all.y.begin() + row * all.n, all.y.begin() + (row + 1) * all.n));
-    }
-  }
+  check_row_alone<float>();
+  check_row_alone<bf16>();
 }
 
 TEST_CASE("weights that were packed before give the same bits as weights packed on the way") {
-  for (const int64_t k : {0, 1, 384, 385, 5000}) {
-    Linear linear{60, 70, k};
-    packed_matmul(linear.product(nullptr));
-    const Floats expected = linear.y;
-    Floats packed(packed_bytes(k, linear.n) / sizeof(float) + 1);
-    pack_b(linear.weight.data(), k, true, k, linear.n, packed.data());
-    PackedMatmul product = linear.product(nullptr);
-    product.b_packed = packed.data(), product.b = nullptr;
-    packed_matmul(product);
-    CHECK(linear.y == expected);
-  }
+  check_packed_before<float>();
+  check_packed_before<bf16>();
+}
+
+TEST_CASE("a product of bf16 is the fp32 product of the same numbers, rounded once") {
+  Linear<bf16> narrow{70, 45, 5000};  // more than one pass over K
+  Linear<float> wide{70, 45, 5000};
+  const auto widen = [](const std::vector<bf16>& x) { return Floats(x.begin(), x.end()); };
+  wide.a = widen(narrow.a), wide.weight = widen(narrow.weight), wide.bias = widen(narrow.bias);
+  const auto expected = rounded<bf16>(wide.result(wide.product(&portable_micro_kernels)));
+  CHECK(same_bits(narrow.result(narrow.product(&portable_bf16_micro_kernels)), expected));
 }
 
 TEST_CASE("a product inside a parallel loop is right") {
-  Linear linear{64, 96, 300};
+  Linear<float> linear{64, 96, 300};
   packed_matmul(linear.product(nullptr));
   const Floats expected = linear.y;
-  std::vector<Linear> copies(4, linear);
+  std::vector<Linear<float>> copies(4, linear);
   parallel(4, [&](int64_t i) {
     copies[i].y.assign(copies[i].y.size(), NAN);
     packed_matmul(copies[i].product(nullptr));
   });
-  for (const Linear& copy : copies) CHECK(copy.y == expected);
+  for (const Linear<float>& copy : copies) CHECK(copy.y == expected);
 }
 
 // Through a product with one term: a(M, 1) 1 + 0.

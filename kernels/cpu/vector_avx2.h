@@ -2,6 +2,10 @@
 #pragma once
 #include <immintrin.h>
 
+#include <cstring>
+
+#include "kernels/base/dtype.h"
+
 namespace tenon {
 namespace {
 
@@ -19,6 +23,28 @@ struct Avx2 {
   static Register load(const float* p, Mask mask) { return _mm256_maskload_ps(p, mask); }
   static void store(float* p, Register x) { _mm256_storeu_ps(p, x); }
   static void store(float* p, Mask mask, Register x) { _mm256_maskstore_ps(p, mask, x); }
+  static Register load(const bf16* p, Mask mask) {
+    __m128i x = _mm_setzero_si128();
+    std::memcpy(&x, p, bytes(mask));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+  }
+  static void store(bf16* p, Mask mask, Register x) {  // rounded to nearest even; NaN stays NaN
+    const __m256i bits = _mm256_castps_si256(x), upper = _mm256_srli_epi32(bits, 16);
+    const __m256i half =
+        _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(upper, _mm256_set1_epi32(1)));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i kept = _mm256_blendv_epi8(rounded, _mm256_or_si256(upper, _mm256_set1_epi32(0x40)), is_nan);
+    const __m128i y = _mm_packus_epi32(_mm256_castsi256_si128(kept), _mm256_extracti128_si256(kept, 1));
+    std::memcpy(static_cast<void*>(p), &y, bytes(mask));
+  }
+  // Of pairs of bf16, the first ones and the second ones.
+  static Register first_of_pairs(const float* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(load(p)), 16));
+  }
+  static Register second_of_pairs(const float* p) {
+    return _mm256_and_ps(load(p), _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xffff0000))));
+  }
   static Register fma(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
   static Register min(Register a, Register b) { return _mm256_min_ps(a, b); }  // b if one is NaN
   static Register max(Register a, Register b) { return _mm256_max_ps(a, b); }  // b if one is NaN
@@ -36,6 +62,11 @@ struct Avx2 {
   static Register reciprocal(Register x) { return broadcast(1.0f) / x; }
   static Register select_less(Register a, Register b, Register yes, Register no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+  }
+
+ private:
+  static size_t bytes(Mask mask) {  // of so many bf16
+    return 2 * static_cast<size_t>(__builtin_popcount(_mm256_movemask_ps(_mm256_castsi256_ps(mask))));
   }
 };
 

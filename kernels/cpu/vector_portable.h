@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/base/dtype.h"
+
 namespace tenon {
 namespace {
 
@@ -25,6 +27,23 @@ struct Portable {
   static void store(float* p, Register x) { store(p, 4, x); }
   static void store(float* p, Mask count, Register x) {
     std::memcpy(p, &x, static_cast<size_t>(count) * sizeof(float));
+  }
+  static Register load(const bf16* p, Mask count) {
+    uint16_t bits[4] = {};
+    std::memcpy(bits, p, static_cast<size_t>(count) * sizeof(bf16));
+    return as_floats(Integers{bits[0], bits[1], bits[2], bits[3]} << 16);
+  }
+  static void store(bf16* p, Mask count, Register x) {  // rounded to nearest even; NaN stays NaN
+    const Integers bits = as_integers(x), upper = (bits >> 16) & 0xffff;
+    const Integers y = x == x ? ((bits + 0x7fff + (upper & 1)) >> 16) & 0xffff : upper | 0x40;
+    const uint16_t rounded[4] = {static_cast<uint16_t>(y[0]), static_cast<uint16_t>(y[1]),
+                                 static_cast<uint16_t>(y[2]), static_cast<uint16_t>(y[3])};
+    std::memcpy(static_cast<void*>(p), rounded, static_cast<size_t>(count) * sizeof(bf16));
+  }
+  // Of pairs of bf16, the first ones and the second ones.
+  static Register first_of_pairs(const float* p) { return as_floats(as_integers(load(p)) << 16); }
+  static Register second_of_pairs(const float* p) {
+    return as_floats(as_integers(load(p)) & static_cast<int>(0xffff0000));
   }
   static Register fma(Register a, Register b, Register c) { return a * b + c; }
   static Register min(Register a, Register b) { return a < b ? a : b; }  // b if one is NaN

@@ -170,11 +170,12 @@ void add_special(std::vector<Case<Matmul::Args>>& cases, DType dtype) {
       {"huge values", make(dtype, s), false, [](Matmul::Args& a) { scale(a.a, 1e17f), scale(a.b, 1e17f); }});
   cases.push_back({"huge values, gelu", make(dtype, s, false, true, Epilogue::bias_gelu), false,
                    [](Matmul::Args& a) { scale(a.a, 1e10f); }});
-  if (dtype != DType::f32) return;
-  args = make(dtype, {19, 100, 500}, false, true, Epilogue::bias_relu);
-  args.b_packed = {nullptr, DType::u8, {static_cast<int64_t>(packed_bytes(500, 100))}};
+  args = make(dtype, {19, 100, 501}, false, true, Epilogue::bias_relu);
+  args.b_packed = {nullptr, DType::u8, {static_cast<int64_t>(packed_bytes(501, 100, dtype))}};
   cases.push_back({"packed weights", args, false, [](Matmul::Args& a) {
-                     pack_b(a.b.as<float>(), a.b.stride[0], true, 500, 100, a.b_packed.as<float>());
+                     dispatch<float, bf16>(a.b.dtype, [&]<class T>() {
+                       pack_b(a.b.as<T>(), a.b.stride[0], true, 501, 100, a.b_packed.as<float>());
+                     });
                    }});
 }
 

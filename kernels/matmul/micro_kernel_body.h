@@ -9,6 +9,15 @@
 namespace tenon {
 namespace {
 
+// sum + a b; where V is one of pairs, of both elements of a pair.
+template <class V>
+typename V::Register multiply_add(typename V::Register a, typename V::Register b, typename V::Register sum) {
+  if constexpr (requires { V::pair_dot(a, b, sum); })
+    return V::pair_dot(a, b, sum);
+  else
+    return V::fma(a, b, sum);
+}
+
 // acc(Rows, Vectors * width), one register each, summed over k; then y.
 template <class V, int Rows, int Vectors>
 void multiply_tile(const Tile& t, const float* b, float* y, int columns) {
@@ -34,7 +43,7 @@ void multiply_tile(const Tile& t, const float* b, float* y, int columns) {
       for (int i = 0; i < Rows; ++i) {
         const auto value = V::broadcast(a[i]);
 #pragma GCC unroll 4
-        for (int j = 0; j < Vectors; ++j) acc[i][j] = V::fma(value, columns_of_b[j], acc[i][j]);
+        for (int j = 0; j < Vectors; ++j) acc[i][j] = multiply_add<V>(value, columns_of_b[j], acc[i][j]);
       }
     }
   }
@@ -80,17 +89,20 @@ typename V::Register activate(typename V::Register x, typename V::Register pre_a
   return x;
 }
 
-template <class V, Epilogue Kind>
-void finish_as(const Tile& t, const TileEpilogue& e) {
+// y = what the epilogue makes of the tile's sums and, in the narrow types, of beta * y. In fp32 y is the
+// tile.
+template <class V, Epilogue Kind, class T>
+void finish_as(const Tile& t, const TileEpilogue<T>& e, float beta, T* y, int64_t y_stride) {
   for (int column = 0; column < t.columns; column += V::width) {
     const auto mask = V::first(t.columns - column);
     const auto bias = e.bias ? V::load(e.bias + column, mask) : V::zero();
     for (int i = 0; i < t.rows; ++i) {
-      float* y = t.y + i * t.y_stride + column;
-      auto x = V::load(y, mask);
+      T* target = y + i * y_stride + column;
+      auto x = V::load(t.y + i * t.y_stride + column, mask);
+      if (beta != 0) x = V::fma(V::broadcast(beta), V::load(target, mask), x);
       if (e.bias) x = x + bias;
       auto pre_activation = x;
-      if (float* kept = e.pre_activation) {
+      if (T* kept = e.pre_activation) {
         kept += i * e.pre_activation_stride + column;
         if constexpr (is_gradient(Kind))
           pre_activation = V::load(kept, mask);
@@ -99,30 +111,35 @@ void finish_as(const Tile& t, const TileEpilogue& e) {
       }
       x = activate<V, Kind>(x, pre_activation);
       if (e.residual) x = x + V::load(e.residual + i * e.residual_stride + column, mask);
-      V::store(y, mask, x);
+      V::store(target, mask, x);
     }
   }
 }
 
-template <class V>
-void finish(const Tile& t, const TileEpilogue& e) {
+template <class V, class T>
+void finish_any(const Tile& t, const TileEpilogue<T>& e, float beta, T* y, int64_t y_stride) {
   switch (e.kind) {
     case Epilogue::none:
     case Epilogue::bias:
-      return finish_as<V, Epilogue::bias>(t, e);
+      return finish_as<V, Epilogue::bias>(t, e, beta, y, y_stride);
     case Epilogue::bias_gelu:
-      return finish_as<V, Epilogue::bias_gelu>(t, e);
+      return finish_as<V, Epilogue::bias_gelu>(t, e, beta, y, y_stride);
     case Epilogue::bias_gelu_tanh:
-      return finish_as<V, Epilogue::bias_gelu_tanh>(t, e);
+      return finish_as<V, Epilogue::bias_gelu_tanh>(t, e, beta, y, y_stride);
     case Epilogue::bias_relu:
-      return finish_as<V, Epilogue::bias_relu>(t, e);
+      return finish_as<V, Epilogue::bias_relu>(t, e, beta, y, y_stride);
     case Epilogue::bias_tanh:
-      return finish_as<V, Epilogue::bias_tanh>(t, e);
+      return finish_as<V, Epilogue::bias_tanh>(t, e, beta, y, y_stride);
     case Epilogue::dgelu:
-      return finish_as<V, Epilogue::dgelu>(t, e);
+      return finish_as<V, Epilogue::dgelu>(t, e, beta, y, y_stride);
     case Epilogue::dgelu_tanh:
-      return finish_as<V, Epilogue::dgelu_tanh>(t, e);
+      return finish_as<V, Epilogue::dgelu_tanh>(t, e, beta, y, y_stride);
   }
+}
+
+template <class V>
+void finish(const Tile& t, const TileEpilogue<float>& e) {
+  finish_any<V, float>(t, e, 0, t.y, t.y_stride);
 }
 
 // out(k, rows) = a(k, rows) without its stride.

@@ -1,12 +1,13 @@
 // The blocked loops of the packed product (after Goto and van de Geijn, "Anatomy of High-Performance Matrix
 // Multiplication", 2008). A task is a block of rows times a range of panels of b. It packs its rows of a once
 // into L2 and then goes panel by panel: the panel's part of y stays in L1 over all of K, so bias and
-// activation are applied there.
+// activation are applied there. Of bf16 factors the packed a is in fp32, b is in pairs, and a block of a
+// panel is widened into L1 once for all slivers; where the processor has fast dot products of pairs, both
+// stay pairs.
 #include "kernels/matmul/packed.h"
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 
 #include "kernels/base/memory.h"
 #include "kernels/cpu/parallel.h"
@@ -38,11 +39,35 @@ struct Pass {
   const float* panels;  // the packed b of the pass
   int64_t panel_stride;
   bool first, last;
+  float* sums = nullptr;  // (M, N) of bf16 factors, where there are several passes
 };
 
+template <class T>
+constexpr bool narrow = std::is_same_v<T, bf16>;
+
+// Places of a float, or of a pair, that k elements take along a panel of b, and along the packed a.
+template <class T>
+int64_t panel_steps(int64_t k) {
+  return narrow<T> ? divide_up(k, 2) : k;
+}
+template <class T>
+int64_t row_steps(const MicroKernelsOf<T>& kernels, int64_t k) {
+  if constexpr (narrow<T>)
+    return kernels.multiplies_pairs ? divide_up(k, 2) : k;
+  else
+    return k;
+}
+
+// A thread's packed rows of a; of bf16 factors also a widened block of a panel, and the sums of a panel.
+struct Room {
+  float *rows, *panel = nullptr, *sums = nullptr;
+};
+
+template <class T>
 class Blocks {
  public:
-  Blocks(const PackedMatmul& product, const MicroKernels& kernels) : p_(product), kernels_(kernels) {}
+  Blocks(const PackedProduct<T>& product, const MicroKernelsOf<T>& kernels)
+      : p_(product), kernels_(kernels) {}
 
   // The rows of a of one block: for each block of K, for each sliver of at most max_rows rows, (k, rows of
   // the sliver).
@@ -58,36 +83,39 @@ class Blocks {
         for (int64_t s = 0; s < slivers; ++s) {
           const Part sliver = part_of(rows.size, slivers, s);
           pack_sliver(rows.begin + sliver.begin, static_cast<int>(sliver.size), pass.k0 + k + step, count,
-                      out + rows.size * k + sliver.begin * length + step * sliver.size);
+                      out + rows.size * steps(k) + sliver.begin * steps(length) + steps(step) * sliver.size);
         }
       }
     }
   }
 
-  void multiply(const Pass& pass, Part rows, int64_t panel, const float* a) const {
+  void multiply(const Pass& pass, Part rows, int64_t panel, const Room& room) const {
     const int64_t slivers = divide_up(rows.size, kernels_.max_rows), column = panel * panel_columns;
-    // Every sliver fetches its share of the next panel.
-    const int next_lines = static_cast<int>(divide_up(prefetch_steps * panel_columns / 16, slivers));
     int64_t k = 0;
     do {
-      const int64_t length = std::min(k_block, pass.k - k);
+      const int64_t length = std::min(k_block, pass.k - k), floats = panel_steps<T>(length) * panel_columns;
+      const bool last_of_panel = k + length == pass.k;
+      const float* b = pass.panels + panel * pass.panel_stride + panel_steps<T>(k) * panel_columns;
+      const float* next = last_of_panel ? pass.panels + (panel + 1) * pass.panel_stride : b + floats;
+      const float* factors = opened(b, panel_steps<T>(length), room);
+      // Every sliver fetches its share of the next panel.
+      const int64_t groups = divide_up(std::max<int64_t>(steps(length), 1), prefetch_steps) * slivers;
+      const auto next_lines = static_cast<int>(divide_up(floats / 16, groups));
       for (int64_t s = 0; s < slivers; ++s) {
         const Part sliver = part_of(rows.size, slivers, s);
         const int64_t row = rows.begin + sliver.begin;
-        const float* b = pass.panels + panel * pass.panel_stride + k * panel_columns;
-        const bool last_of_panel = k + length == pass.k;
-        const float* next =
-            last_of_panel ? pass.panels + (panel + 1) * pass.panel_stride : b + length * panel_columns;
-        const Tile tile{.a = a + rows.size * k + sliver.begin * length,
-                        .b = b,
-                        .next_b = next + s * length * panel_columns / slivers,
-                        .next_lines = next_lines,
-                        .k = length,
-                        .y = p_.y + row * p_.y_stride + column,
-                        .y_stride = p_.y_stride,
-                        .rows = static_cast<int>(sliver.size),
-                        .columns = static_cast<int>(std::min<int64_t>(panel_columns, p_.n - column)),
-                        .beta = pass.first && k == 0 ? p_.beta : 1.0f};
+        Tile tile{.a = room.rows + rows.size * steps(k) + sliver.begin * steps(length),
+                  .b = factors,
+                  .next_b = next + s * floats / slivers,
+                  .next_lines = next_lines,
+                  .k = steps(length),
+                  .y = nullptr,
+                  .y_stride = 0,
+                  .rows = static_cast<int>(sliver.size),
+                  .columns = static_cast<int>(std::min<int64_t>(panel_columns, p_.n - column)),
+                  .beta = 1};
+        set_sums(tile, pass, row, column, room.sums + sliver.begin * panel_columns);
+        if (pass.first && k == 0) tile.beta = narrow<T> ? 0 : p_.beta;
         kernels_.multiply(tile);
         if (pass.last && last_of_panel) finish(tile, row, column);
       }
@@ -96,6 +124,24 @@ class Blocks {
   }
 
  private:
+  int64_t steps(int64_t k) const { return row_steps<T>(kernels_, k); }
+
+  // A block of a panel in the form in which it is multiplied.
+  const float* opened(const float* b, int64_t steps, const Room& room) const {
+    if constexpr (narrow<T>)
+      if (!kernels_.multiplies_pairs) return kernels_.widen(b, steps, room.panel), room.panel;
+    return b;
+  }
+
+  void set_sums(Tile& tile, const Pass& pass, int64_t row, int64_t column, float* own) const {
+    if constexpr (!narrow<T>)
+      tile.y = p_.y + row * p_.y_stride + column, tile.y_stride = p_.y_stride;
+    else if (pass.sums)
+      tile.y = pass.sums + row * p_.n + column, tile.y_stride = p_.n;
+    else
+      tile.y = own, tile.y_stride = panel_columns;
+  }
+
   void pack_sliver(int64_t row, int rows, int64_t k, int64_t count, float* out) const {
     if (p_.transpose_a)
       kernels_.copy_rows(p_.a + k * p_.a_stride + row, p_.a_stride, rows, count, out);
@@ -105,21 +151,23 @@ class Blocks {
 
   void finish(const Tile& tile, int64_t row, int64_t column) const {
     const auto at = [&](auto* base, int64_t stride) { return base ? base + row * stride + column : nullptr; };
-    if (!p_.residual && !p_.pre_activation && p_.epilogue == Epilogue::none) return;
-    kernels_.finish(tile, {.kind = p_.epilogue,
-                           .bias = takes_bias(p_.epilogue) ? p_.bias + column : nullptr,
-                           .residual = at(p_.residual, p_.residual_stride),
-                           .residual_stride = p_.residual_stride,
-                           .pre_activation = at(p_.pre_activation, p_.pre_activation_stride),
-                           .pre_activation_stride = p_.pre_activation_stride});
+    const TileEpilogue<T> epilogue{.kind = p_.epilogue,
+                                   .bias = takes_bias(p_.epilogue) ? p_.bias + column : nullptr,
+                                   .residual = at(p_.residual, p_.residual_stride),
+                                   .residual_stride = p_.residual_stride,
+                                   .pre_activation = at(p_.pre_activation, p_.pre_activation_stride),
+                                   .pre_activation_stride = p_.pre_activation_stride};
+    if constexpr (narrow<T>)
+      kernels_.finish(tile, epilogue, p_.beta, at(p_.y, p_.y_stride), p_.y_stride);
+    else if (p_.residual || p_.pre_activation || p_.epilogue != Epilogue::none)
+      kernels_.finish(tile, epilogue);
   }
 
-  const PackedMatmul& p_;
-  const MicroKernels& kernels_;
+  const PackedProduct<T>& p_;
+  const MicroKernelsOf<T>& kernels_;
 };
 
-// A thread's packed rows of a. Consecutive tasks of a thread mostly share their rows, which are then packed
-// once.
+// A thread's room. Consecutive tasks of a thread mostly share their rows, which are then packed once.
 struct Scratch {
   Buffer buffer;
   int64_t elements = 0;
@@ -146,11 +194,26 @@ int64_t block_rows(int64_t k, int64_t max_rows) {
   return std::clamp(a_block_elements / std::max<int64_t>(k, 1), max_rows, most_rows);
 }
 
-void run_pass(const PackedMatmul& p, const MicroKernels& kernels, const Pass& pass, bool serial) {
+// Of one thread, for rows and k of one pass.
+template <class T>
+int64_t room_floats(int64_t rows, int64_t row_steps) {
+  return rows * row_steps + slack + (narrow<T> ? (k_block + rows) * panel_columns : 0);
+}
+
+template <class T>
+Room room_in(float* scratch, int64_t rows, int64_t row_steps) {
+  if constexpr (!narrow<T>) return {scratch};
+  float* panel = scratch + rows * row_steps + slack;
+  return {scratch, panel, panel + k_block * panel_columns};
+}
+
+template <class T>
+void run_pass(const PackedProduct<T>& p, const MicroKernelsOf<T>& kernels, const Pass& pass, bool serial) {
   static std::atomic<uint64_t> passes{0};
   thread_local Scratch scratch;
-  const Blocks blocks(p, kernels);
-  const int64_t row_blocks = divide_up(p.m, block_rows(pass.k, kernels.max_rows));
+  const Blocks<T> blocks(p, kernels);
+  const int64_t steps = row_steps<T>(kernels, pass.k);
+  const int64_t row_blocks = divide_up(p.m, block_rows(steps, kernels.max_rows));
   const int64_t panels = divide_up(p.n, panel_columns);
   // Enough tasks for an even split, but no more than that: a row block is packed by each thread that takes
   // part in it.
@@ -160,10 +223,10 @@ void run_pass(const PackedMatmul& p, const MicroKernels& kernels, const Pass& pa
   for_each(row_blocks * ranges, serial, [&](int64_t task) {
     const int64_t block = task / ranges;
     const Part rows = part_of(p.m, row_blocks, block), range = part_of(panels, ranges, task % ranges);
-    float* a = scratch.reserve(rows.size * pass.k + slack);
-    if (scratch.pass != id || scratch.block != block) blocks.pack_rows(pass, rows, a);
+    const Room room = room_in<T>(scratch.reserve(room_floats<T>(rows.size, steps)), rows.size, steps);
+    if (scratch.pass != id || scratch.block != block) blocks.pack_rows(pass, rows, room.rows);
     scratch.pass = id, scratch.block = block;
-    for (int64_t i = 0; i < range.size; ++i) blocks.multiply(pass, rows, range.begin + i, a);
+    for (int64_t i = 0; i < range.size; ++i) blocks.multiply(pass, rows, range.begin + i, room);
   });
 }
 
@@ -176,35 +239,79 @@ int64_t pass_length(int64_t m, int64_t n, bool b_is_packed) {
   return std::clamp(b_block_elements / padded / k_block * k_block, k_block, most);
 }
 
+void pack_columns(const MicroKernels& kernels, const float* b, int64_t b_stride, int columns, int64_t k,
+                  float* out) {
+  kernels.transpose(b, b_stride, columns, k, out, panel_columns);
+}
+void pack_columns(const Bf16MicroKernels& kernels, const bf16* b, int64_t b_stride, int columns, int64_t k,
+                  float* out) {
+  kernels.pair_transpose(b, b_stride, columns, k, out, panel_columns);
+}
+void pack_lines(const MicroKernels&, const float* b, int64_t, int64_t columns, int64_t, float* out) {
+  std::copy_n(b, columns, out);
+}
+void pack_lines(const Bf16MicroKernels& kernels, const bf16* b, int64_t b_stride, int64_t columns, int64_t k,
+                float* out) {
+  kernels.pair_rows(b, b_stride, static_cast<int>(columns), k, out, panel_columns);
+}
+
 // Rows k0 ... k0 + k of op(b), panel after panel.
-void pack_part(const MicroKernels& kernels, const PackedMatmul& p, int64_t k0, int64_t k, float* out,
+template <class T>
+void pack_part(const MicroKernelsOf<T>& kernels, const PackedProduct<T>& p, int64_t k0, int64_t k, float* out,
                bool serial) {
+  const int64_t panel_floats = panel_steps<T>(k) * panel_columns;
   constexpr int64_t group = 8;  // panels: 1 KB of a row of b at a time
   const int64_t panels = divide_up(p.n, panel_columns);
   for_each(divide_up(panels, group), serial, [&](int64_t task) {
     const int64_t first = task * group, end = std::min(first + group, panels);
     for (int64_t panel = first; panel < end; ++panel) {
       const int64_t columns = std::min<int64_t>(panel_columns, p.n - panel * panel_columns);
-      float* target = out + panel * k * panel_columns;
-      if (columns < panel_columns) std::fill_n(target, k * panel_columns, 0.0f);
+      float* target = out + panel * panel_floats;
+      if (columns < panel_columns) std::fill_n(target, panel_floats, 0.0f);
       if (!p.transpose_b) continue;
       for (int64_t column = 0; column < columns; column += 16)
-        kernels.transpose(p.b + (panel * panel_columns + column) * p.b_stride + k0, p.b_stride,
-                          static_cast<int>(std::min<int64_t>(16, columns - column)), k, target + column,
-                          panel_columns);
+        pack_columns(kernels, p.b + (panel * panel_columns + column) * p.b_stride + k0, p.b_stride,
+                     static_cast<int>(std::min<int64_t>(16, columns - column)), k, target + column);
     }
     if (p.transpose_b) return;
-    for (int64_t row = 0; row < k; ++row)
-      for (int64_t panel = first; panel < end; ++panel) {
-        const int64_t columns = std::min<int64_t>(panel_columns, p.n - panel * panel_columns);
-        const float* source = p.b + (k0 + row) * p.b_stride + panel * panel_columns;
-        float* target = out + (panel * k + row) * panel_columns;
-        if (columns == panel_columns)
-          std::memcpy(target, source, panel_columns * sizeof(float));
-        else
-          std::copy_n(source, columns, target);
-      }
+    constexpr int64_t lines = narrow<T> ? 2 : 1;  // of b that make one of the panel
+    for (int64_t row = 0; row < k; row += lines)
+      for (int64_t panel = first; panel < end; ++panel)
+        pack_lines(kernels, p.b + (k0 + row) * p.b_stride + panel * panel_columns, p.b_stride,
+                   std::min<int64_t>(panel_columns, p.n - panel * panel_columns), std::min(lines, k - row),
+                   out + panel * panel_floats + row / lines * panel_columns);
   });
+}
+
+const MicroKernels& best_kernels(const PackedProduct<float>& p) {
+  return p.kernels ? *p.kernels : best_micro_kernels();
+}
+const Bf16MicroKernels& best_kernels(const PackedProduct<bf16>& p) {
+  return p.kernels ? *p.kernels : best_bf16_micro_kernels();
+}
+
+template <class T>
+void multiply(const PackedProduct<T>& p) {
+  if (p.m == 0 || p.n == 0) return;
+  const MicroKernelsOf<T>& kernels = best_kernels(p);
+  const bool serial = p.serial || p.m * p.n * p.k < (1 << 18);  // less than waking a thread takes
+  const int64_t step = pass_length(p.m, p.n, p.b_packed);
+  Buffer scratch, sums;
+  if (!p.b_packed) scratch = Buffer(Device::cpu, packed_bytes(std::min(step, p.k), p.n, dtype_of<T>));
+  if (narrow<T> && step < p.k) sums = Buffer(Device::cpu, static_cast<size_t>(p.m * p.n) * sizeof(float));
+  int64_t k0 = 0;
+  do {
+    Pass pass{k0, std::min(step, p.k - k0), nullptr, 0, k0 == 0, k0 + step >= p.k, sums.as<float>()};
+    if (p.b_packed) {
+      pass.panels = p.b_packed + panel_steps<T>(k0) * panel_columns;
+      pass.panel_stride = panel_steps<T>(p.k) * panel_columns;
+    } else {
+      pack_part(kernels, p, k0, pass.k, scratch.as<float>(), serial);
+      pass.panels = scratch.as<float>(), pass.panel_stride = panel_steps<T>(pass.k) * panel_columns;
+    }
+    run_pass(p, kernels, pass, serial);
+    k0 += step;
+  } while (k0 < p.k);
 }
 
 }  // namespace
@@ -216,8 +323,17 @@ const MicroKernels& best_micro_kernels() {
   return best;
 }
 
-size_t packed_bytes(int64_t k, int64_t n) {
-  return static_cast<size_t>(divide_up(n, panel_columns) * panel_columns * k) * sizeof(float);
+const Bf16MicroKernels& best_bf16_micro_kernels() {
+  static const Bf16MicroKernels& best = has_fast_bf16_dots() ? bf16_dot_micro_kernels
+                                        : has_avx512()       ? avx512_bf16_micro_kernels
+                                        : has_avx2()         ? avx2_bf16_micro_kernels
+                                                             : portable_bf16_micro_kernels;
+  return best;
+}
+
+size_t packed_bytes(int64_t k, int64_t n, DType dtype) {
+  const int64_t steps = dtype == DType::bf16 ? panel_steps<bf16>(k) : k;
+  return static_cast<size_t>(divide_up(n, panel_columns) * panel_columns * steps) * sizeof(float);
 }
 
 void pack_b(const float* b, int64_t b_stride, bool transpose_b, int64_t k, int64_t n, float* out,
@@ -226,34 +342,27 @@ void pack_b(const float* b, int64_t b_stride, bool transpose_b, int64_t k, int64
   pack_part(best_micro_kernels(), p, 0, k, out, serial);
 }
 
+void pack_b(const bf16* b, int64_t b_stride, bool transpose_b, int64_t k, int64_t n, float* out,
+            bool serial) {
+  const PackedProduct<bf16> p{.n = n, .k = k, .b = b, .b_stride = b_stride, .transpose_b = transpose_b};
+  pack_part(best_bf16_micro_kernels(), p, 0, k, out, serial);
+}
+
+template <class T>
 size_t packed_workspace(int64_t m, int64_t n, int64_t k, bool b_is_packed) {
   if (m == 0 || n == 0) return 0;
   const int64_t length = std::min(k, pass_length(m, n, b_is_packed));
   const int64_t rows = std::min(m, block_rows(length, 16));
-  const size_t a =
-      static_cast<size_t>(rows * length + slack) * sizeof(float) * static_cast<size_t>(thread_count());
-  return a + (b_is_packed ? 0 : packed_bytes(length, n));
+  const size_t room =
+      static_cast<size_t>(room_floats<T>(rows, length)) * sizeof(float) * static_cast<size_t>(thread_count());
+  const size_t sums = narrow<T> && length < k ? static_cast<size_t>(m * n) * sizeof(float) : 0;
+  return room + sums + (b_is_packed ? 0 : packed_bytes(length, n, dtype_of<T>));
 }
 
-void packed_matmul(const PackedMatmul& p) {
-  if (p.m == 0 || p.n == 0) return;
-  const MicroKernels& kernels = p.kernels ? *p.kernels : best_micro_kernels();
-  const bool serial = p.serial || p.m * p.n * p.k < (1 << 18);  // less than waking a thread takes
-  const int64_t step = pass_length(p.m, p.n, p.b_packed);
-  Buffer scratch;
-  if (!p.b_packed) scratch = Buffer(Device::cpu, packed_bytes(std::min(step, p.k), p.n));
-  int64_t k0 = 0;
-  do {
-    Pass pass{k0, std::min(step, p.k - k0), nullptr, 0, k0 == 0, k0 + step >= p.k};
-    if (p.b_packed) {
-      pass.panels = p.b_packed + k0 * panel_columns, pass.panel_stride = p.k * panel_columns;
-    } else {
-      pack_part(kernels, p, k0, pass.k, scratch.as<float>(), serial);
-      pass.panels = scratch.as<float>(), pass.panel_stride = pass.k * panel_columns;
-    }
-    run_pass(p, kernels, pass, serial);
-    k0 += step;
-  } while (k0 < p.k);
-}
+template size_t packed_workspace<float>(int64_t m, int64_t n, int64_t k, bool b_is_packed);
+template size_t packed_workspace<bf16>(int64_t m, int64_t n, int64_t k, bool b_is_packed);
+
+void packed_matmul(const PackedProduct<float>& p) { multiply(p); }
+void packed_matmul(const PackedProduct<bf16>& p) { multiply(p); }
 
 }  // namespace tenon

@@ -1,6 +1,6 @@
 // The packed product where there is neither AVX2 nor AVX-512: 6 x 8 tiles in the compilers' generic vectors.
 #include "kernels/cpu/vector_portable.h"
-#include "kernels/matmul/micro_kernel_body.h"
+#include "kernels/matmul/micro_kernel_bf16_body.h"
 
 namespace tenon {
 
@@ -16,6 +16,18 @@ const MicroKernels portable_micro_kernels{
     .finish = finish<Portable>,
     .transpose = transpose_by_element,
     .copy_rows = copy_rows<Portable>,
+};
+
+const Bf16MicroKernels portable_bf16_micro_kernels{
+    .max_rows = 6,
+    .multiplies_pairs = false,
+    .multiply = multiply<Portable, 6, 2>,
+    .finish = finish_bf16<Portable>,
+    .transpose = widen_transpose,
+    .copy_rows = widen_rows,
+    .pair_transpose = pair_transpose,
+    .pair_rows = pair_rows,
+    .widen = widen<Portable>,
 };
 
 }  // namespace tenon
