@@ -15,7 +15,7 @@ enum class Activation : uint8_t { none, gelu, gelu_tanh, relu, tanh };
 // pack_weight(weight) or undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
               Activation activation = Activation::none, const Tensor& packed = {});
-Tensor pack_weight(const Tensor& weight);  // u8, in the layout that the product reads fastest
+Tensor pack_weight(const Tensor& weight);  // f32 or bf16; u8, in the layout that the product reads fastest
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 
 // engine/ops/attention.cpp: q, k, v (T, heads * head_dim); every row attends to all rows of its sequence.

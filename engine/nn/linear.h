@@ -14,8 +14,8 @@ class Linear final : public Module {
     v("weight", weight_);
     v("bias", bias_);
   }
-  // x (T, in) -> (T, out), in the element type of x. A frozen weight is packed at the first use under
-  // Inference, or cast at the first use in that type.
+  // x (T, in) -> (T, out), in the element type of x. A frozen weight is cast at the first use in that type,
+  // and packed at the first use under Inference.
   Tensor operator()(const Tensor& x, Activation activation = Activation::none);
 
   // torch's default: uniform within 1 / sqrt(in) for both.
@@ -26,6 +26,7 @@ class Linear final : public Module {
   ParameterCast weight_cast_, bias_cast_;
   Tensor packed_;
   std::weak_ptr<Storage> packed_from_;  // the weight's memory at the time of packing
+  DType packed_as_ = DType::f32;
 };
 
 }  // namespace tenon

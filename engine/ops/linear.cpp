@@ -80,10 +80,12 @@ Tensor pack_weight(const Tensor& weight) {
   check_matrix("pack_weight", "weight", weight);
   check(weight.device() == Device::cpu, "pack_weight: the packed form is the cpu's, but the weight is on ",
         weight.device());
-  Tensor packed({static_cast<int64_t>(packed_bytes(weight.size(1), weight.size(0)))}, DType::u8,
-                weight.device());
-  pack_b(static_cast<const float*>(weight.data()), weight.size(1), /*transpose_b=*/true, weight.size(1),
-         weight.size(0), static_cast<float*>(packed.data()));
+  const int64_t out = weight.size(0), in = weight.size(1);
+  Tensor packed({static_cast<int64_t>(packed_bytes(in, out, weight.dtype()))}, DType::u8, weight.device());
+  dispatch<float, bf16>(weight.dtype(), [&]<class T>() {
+    pack_b(static_cast<const T*>(weight.data()), in, /*transpose_b=*/true, in, out,
+           static_cast<float*>(packed.data()));
+  });
   return packed;
 }
 

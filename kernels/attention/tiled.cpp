@@ -61,11 +61,12 @@ void drop(const Dropout& dropout, uint64_t first_row_key, float* scores, int64_t
 }
 
 // Rows [first, first + rows) of the task's sequence, at most 32.
+template <class T>
 void run_block(const Attention::Args& a, const Tiles& tiles, const Task& task, const Pieces& pieces,
                int64_t first, int64_t rows) {
   const int64_t length = task.length, dim = a.q.shape[1] / a.num_heads, row = task.begin + first;
-  pack_b(a.q.as<float>() + row * a.q.stride[0] + task.head * dim, a.q.stride[0], true, dim, rows,
-         pieces.queries, true);
+  tiles.pack_panel(a.q.as<const T>() + row * a.q.stride[0] + task.head * dim, a.q.stride[0], rows, dim,
+                   pieces.queries);
   const auto scale = static_cast<float>(a.scale);
   for (int64_t i = 0; i < dim * block; ++i) pieces.queries[i] *= scale;
   tiles.multiply(pieces.keys, pieces.queries, length, dim, pieces.scores, block, block, 0);
@@ -84,22 +85,23 @@ void run_block(const Attention::Args& a, const Tiles& tiles, const Task& task, c
                    std::min(key_block, length - key), pieces.out, block, block, key > 0 ? 1.0f : 0.0f);
   for (int64_t i = 0; i < dim; ++i)
     for (int64_t j = 0; j < block; ++j) pieces.out[i * block + j] /= sums[j];
-  tiles.store_transposed(pieces.out, dim, rows, a.out.as<float>() + row * a.out.stride[0] + task.head * dim,
+  tiles.store_transposed(pieces.out, dim, rows, a.out.as<T>() + row * a.out.stride[0] + task.head * dim,
                          a.out.stride[0]);
 }
 
+template <class T>
 void run_task(const Attention::Args& a, const Tiles& tiles, const Task& task) {
   const int64_t length = task.length, dim = a.q.shape[1] / a.num_heads;
   Scratch scratch(scratch_floats(length, dim));
   const Pieces pieces = carve(scratch, length, dim);
-  const float* k = a.k.as<float>() + task.begin * a.k.stride[0] + task.head * dim;
-  const float* v = a.v.as<float>() + task.begin * a.v.stride[0] + task.head * dim;
+  const T* k = a.k.as<T>() + task.begin * a.k.stride[0] + task.head * dim;
+  const T* v = a.v.as<T>() + task.begin * a.v.stride[0] + task.head * dim;
   tiles.pack_rows(k, a.k.stride[0], length, dim, pieces.keys);
   for (int64_t key = 0; key < length; key += key_block)
     tiles.pack_columns(v + key * a.v.stride[0], a.v.stride[0], std::min(key_block, length - key), dim,
                        pieces.values + key * dim);
   for (int64_t done = 0; done < task.rows; done += block)
-    run_block(a, tiles, task, pieces, task.first + done, std::min(block, task.rows - done));
+    run_block<T>(a, tiles, task, pieces, task.first + done, std::min(block, task.rows - done));
 }
 
 size_t workspace(const Attention::Args& a) {
@@ -107,15 +109,17 @@ size_t workspace(const Attention::Args& a) {
          Scratch::bytes(scratch_floats(a.max_seqlen, a.q.shape[1] / a.num_heads));
 }
 
-template <const MicroKernels& kernels>
+template <const MicroKernels& kernels, const Bf16MicroKernels& widening>
 void run(const Attention::Args& a, Stream&) {
-  const Tiles tiles(kernels);
+  const Tiles tiles(kernels, widening);
   // Whole heads where they keep all threads busy: packing is then done once.
   const int64_t heads = (a.cu_seqlens.shape[0] - 1) * a.num_heads;
   const int64_t rows = heads >= 4 * thread_count() ? std::max<int64_t>(a.q.shape[0], 1) : 4 * block;
   const std::vector<Task> tasks = attention::tasks(a.cu_seqlens, a.num_heads, rows);
-  parallel(static_cast<int64_t>(tasks.size()),
-           [&](int64_t i) { run_task(a, tiles, tasks[static_cast<size_t>(i)]); });
+  dispatch<float, bf16>(a.q.dtype, [&]<class T>() {
+    parallel(static_cast<int64_t>(tasks.size()),
+             [&](int64_t i) { run_task<T>(a, tiles, tasks[static_cast<size_t>(i)]); });
+  });
 }
 
 Variant<Attention> variant(std::string_view name, int priority, bool (*available)(),
@@ -123,15 +127,18 @@ Variant<Attention> variant(std::string_view name, int priority, bool (*available
   return {.name = name,
           .device = Device::cpu,
           .priority = priority,
-          .dtypes = {DType::f32},
+          .dtypes = {DType::f32, DType::bf16},
           .workspace = workspace,
           .available = available,
           .run = run};
 }
 
-const Register<Attention> avx512(variant("tiled_avx512", 30, has_avx512, run<avx512_micro_kernels>));
-const Register<Attention> avx2(variant("tiled_avx2", 20, has_avx2, run<avx2_micro_kernels>));
-const Register<Attention> portable(variant("tiled_portable", 10, nullptr, run<portable_micro_kernels>));
+const Register<Attention> avx512(variant("tiled_avx512", 30, has_avx512,
+                                         run<avx512_micro_kernels, avx512_bf16_micro_kernels>));
+const Register<Attention> avx2(variant("tiled_avx2", 20, has_avx2,
+                                       run<avx2_micro_kernels, avx2_bf16_micro_kernels>));
+const Register<Attention> portable(variant("tiled_portable", 10, nullptr,
+                                           run<portable_micro_kernels, portable_bf16_micro_kernels>));
 
 }  // namespace
 }  // namespace tenon

@@ -7,6 +7,7 @@
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/processor.h"
+#include "kernels/cpu/widened.h"
 
 namespace tenon {
 namespace {
@@ -123,9 +124,9 @@ size_t workspace(const AttentionBackward::Args& a) {
          Scratch::bytes(Head::scratch_floats(a.max_seqlen, a.q.shape[1] / a.num_heads));
 }
 
-template <const MicroKernels& kernels>
+template <const MicroKernels& kernels, const Bf16MicroKernels& widening>
 void run(const AttentionBackward::Args& a, Stream&) {
-  const Tiles tiles(kernels);
+  const Tiles tiles(kernels, widening);
   const std::vector<Task> tasks =
       attention::tasks(a.cu_seqlens, a.num_heads, std::max<int64_t>(a.q.shape[0], 1));
   parallel(static_cast<int64_t>(tasks.size()),
@@ -137,16 +138,21 @@ Variant<AttentionBackward> variant(std::string_view name, int priority, bool (*a
   return {.name = name,
           .device = Device::cpu,
           .priority = priority,
-          .dtypes = {DType::f32},
-          .workspace = workspace,
+          .dtypes = {DType::f32, DType::bf16},
+          .workspace = cpu::workspace_of_either<AttentionBackward, workspace>,
           .available = available,
           .run = run};
 }
 
-const Register<AttentionBackward> avx512(variant("tiled_avx512", 30, has_avx512, run<avx512_micro_kernels>));
-const Register<AttentionBackward> avx2(variant("tiled_avx2", 20, has_avx2, run<avx2_micro_kernels>));
-const Register<AttentionBackward> portable(variant("tiled_portable", 10, nullptr,
-                                                   run<portable_micro_kernels>));
+const Register<AttentionBackward> avx512(
+    variant("tiled_avx512", 30, has_avx512,
+            cpu::run_either<AttentionBackward, run<avx512_micro_kernels, avx512_bf16_micro_kernels>>));
+const Register<AttentionBackward> avx2(
+    variant("tiled_avx2", 20, has_avx2,
+            cpu::run_either<AttentionBackward, run<avx2_micro_kernels, avx2_bf16_micro_kernels>>));
+const Register<AttentionBackward> portable(
+    variant("tiled_portable", 10, nullptr,
+            cpu::run_either<AttentionBackward, run<portable_micro_kernels, portable_bf16_micro_kernels>>));
 
 }  // namespace
 }  // namespace tenon

@@ -21,16 +21,26 @@ std::vector<Task> tasks(const TensorView& cu_seqlens, int num_heads, int64_t row
   return all;
 }
 
-void Tiles::pack_rows(const float* x, int64_t stride, int64_t rows, int64_t k, float* packed) const {
+template <class T>
+void Tiles::pack_rows(const T* x, int64_t stride, int64_t rows, int64_t k, float* packed) const {
   for_each_group(rows, [&](int64_t first, int count) {
-    kernels_.transpose(x + first * stride, stride, count, k, packed + first * k, count);
+    of(x).transpose(x + first * stride, stride, count, k, packed + first * k, count);
   });
 }
 
-void Tiles::pack_columns(const float* x, int64_t stride, int64_t k, int64_t rows, float* packed) const {
+template <class T>
+void Tiles::pack_columns(const T* x, int64_t stride, int64_t k, int64_t rows, float* packed) const {
   for_each_group(rows, [&](int64_t first, int count) {
-    kernels_.copy_rows(x + first, stride, count, k, packed + first * k);
+    of(x).copy_rows(x + first, stride, count, k, packed + first * k);
   });
+}
+
+template <class T>
+void Tiles::pack_panel(const T* x, int64_t stride, int64_t rows, int64_t k, float* panel) const {
+  if (rows < block) std::fill_n(panel, k * block, 0.0f);
+  for (int64_t first = 0; first < rows; first += 16)
+    of(x).transpose(x + first * stride, stride, static_cast<int>(std::min<int64_t>(16, rows - first)), k,
+                    panel + first, block);
 }
 
 void Tiles::multiply(const float* packed, const float* panel, int64_t rows, int64_t k, float* y,
@@ -48,6 +58,18 @@ void Tiles::multiply(const float* packed, const float* panel, int64_t rows, int6
   });
 }
 
+template <>
+void Tiles::store_transposed(const float* x, int64_t columns, int64_t rows, bf16* y, int64_t y_stride) const {
+  float line[block * 16 + 16];  // transposing writes whole vectors
+  for (int64_t first = 0; first < columns; first += 16) {
+    const auto count = static_cast<int>(std::min<int64_t>(16, columns - first));
+    kernels_.transpose(x + first * block, block, count, rows, line, 16);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int i = 0; i < count; ++i) y[row * y_stride + first + i] = bf16(line[row * 16 + i]);
+  }
+}
+
+template <>
 void Tiles::store_transposed(const float* x, int64_t columns, int64_t rows, float* y,
                              int64_t y_stride) const {
   for (int64_t first = 0; first < columns; first += 16) {
@@ -74,5 +96,12 @@ void factors_of_quad(const Dropout& dropout, uint64_t first_row_key, int64_t qua
         factors[w][half + lane] = words[w][lane] >= threshold ? scale : 0.0f;
   }
 }
+
+template void Tiles::pack_rows(const float*, int64_t, int64_t, int64_t, float*) const;
+template void Tiles::pack_rows(const bf16*, int64_t, int64_t, int64_t, float*) const;
+template void Tiles::pack_columns(const float*, int64_t, int64_t, int64_t, float*) const;
+template void Tiles::pack_columns(const bf16*, int64_t, int64_t, int64_t, float*) const;
+template void Tiles::pack_panel(const float*, int64_t, int64_t, int64_t, float*) const;
+template void Tiles::pack_panel(const bf16*, int64_t, int64_t, int64_t, float*) const;
 
 }  // namespace tenon::attention

@@ -39,20 +39,28 @@ class Scratch {
   float* next_;
 };
 
-// First factors of a product are packed by groups of kernels.max_rows rows, each group (k, rows in it).
+// First factors of a product are packed by groups of kernels.max_rows rows, each group (k, rows in it). What
+// is bf16 outside of the tiles is fp32 in them.
 class Tiles {
  public:
-  explicit Tiles(const MicroKernels& kernels) : kernels_(kernels) {}
+  Tiles(const MicroKernels& kernels, const Bf16MicroKernels& widening)
+      : kernels_(kernels), widening_(widening) {}
 
   // x(rows, k)
-  void pack_rows(const float* x, int64_t stride, int64_t rows, int64_t k, float* packed) const;
+  template <class T>
+  void pack_rows(const T* x, int64_t stride, int64_t rows, int64_t k, float* packed) const;
   // The transpose of x(k, rows)
-  void pack_columns(const float* x, int64_t stride, int64_t k, int64_t rows, float* packed) const;
+  template <class T>
+  void pack_columns(const T* x, int64_t stride, int64_t k, int64_t rows, float* packed) const;
+  // A second factor, panel(k, 32): the transpose of x(rows, k), zero beyond its rows
+  template <class T>
+  void pack_panel(const T* x, int64_t stride, int64_t rows, int64_t k, float* panel) const;
   // y(rows, columns) = beta * y + packed(rows, k) panel(k, 32)
   void multiply(const float* packed, const float* panel, int64_t rows, int64_t k, float* y, int64_t y_stride,
                 int64_t columns, float beta) const;
   // y(rows, columns of x) = the transpose of x(columns, 32)
-  void store_transposed(const float* x, int64_t columns, int64_t rows, float* y, int64_t y_stride) const;
+  template <class T>
+  void store_transposed(const float* x, int64_t columns, int64_t rows, T* y, int64_t y_stride) const;
 
  private:
   template <class Body>
@@ -60,7 +68,11 @@ class Tiles {
     for (int64_t first = 0; first < rows; first += kernels_.max_rows)
       body(first, static_cast<int>(std::min<int64_t>(kernels_.max_rows, rows - first)));
   }
+  const MicroKernels& of(const float*) const { return kernels_; }
+  const Bf16MicroKernels& of(const bf16*) const { return widening_; }
+
   const MicroKernels& kernels_;
+  const Bf16MicroKernels& widening_;
 };
 
 // What dropout multiplies the probabilities of keys 4 * quad ... 4 * quad + 3 and 32 queries by, from the key

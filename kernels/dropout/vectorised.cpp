@@ -2,6 +2,7 @@
 #include "kernels/base/registry.h"
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/dropout/dropout.h"
 
 namespace tenon {
@@ -21,8 +22,12 @@ void run(const DropoutOp::Args& a, Stream&) {
   });
 }
 
-const Register<DropoutOp> vectorised{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = run}};
+const Register<DropoutOp> vectorised{{.name = "vectorised",
+                                      .device = Device::cpu,
+                                      .priority = 10,
+                                      .dtypes = {DType::f32, DType::bf16},
+                                      .workspace = cpu::workspace_of_either<DropoutOp>,
+                                      .run = cpu::run_either<DropoutOp, run>}};
 
 }  // namespace
 }  // namespace tenon

@@ -12,38 +12,49 @@ uint64_t key_of(const TensorView& row_keys, int64_t row) {
   return static_cast<uint64_t>(row_keys.as<int64_t>()[row]);
 }
 
-// scratch(2, columns): the factors of a row, and the sum where it is not kept.
+// scratch(2, columns): the factors of a row, and the sum as it is rounded to its type.
+template <class T>
 void forward_row(const DropoutResidualLayerNorm::Args& a, int64_t row, float* scratch) {
   const int64_t columns = a.x.shape[1];
-  const float *x = a.x.as<float>() + row * columns, *residual = a.residual.as<float>() + row * columns;
-  float* sum = a.sum.defined() ? a.sum.as<float>() + row * columns : scratch + columns;
+  const T *x = a.x.as<T>() + row * columns, *residual = a.residual.as<T>() + row * columns;
+  T* sum = a.sum.defined() ? a.sum.as<T>() + row * columns : reinterpret_cast<T*>(scratch + columns);
   if (a.dropout.active()) {
     cpu::dropout_factors(a.dropout, key_of(a.row_keys, row), columns, scratch);
-    for (int64_t i = 0; i < columns; ++i) sum[i] = residual[i] + x[i] * scratch[i];
+    for (int64_t i = 0; i < columns; ++i) sum[i] = T(float(residual[i]) + float(x[i]) * scratch[i]);
   } else {
-    for (int64_t i = 0; i < columns; ++i) sum[i] = residual[i] + x[i];
+    for (int64_t i = 0; i < columns; ++i) sum[i] = T(float(residual[i]) + float(x[i]));
   }
-  layer_norm::vector_forward_row(sum, a.gamma.as<float>(), a.beta.as<float>(), columns, a.eps,
-                                 a.y.as<float>() + row * columns, a.mean.as<float>()[row],
+  layer_norm::vector_forward_row(sum, a.gamma.as<T>(), a.beta.as<T>(), columns, a.eps,
+                                 a.y.as<T>() + row * columns, a.mean.as<float>()[row],
                                  a.rstd.as<float>()[row]);
 }
 
-void forward(const DropoutResidualLayerNorm::Args& a, Stream&) {
+template <class T>
+void forward(const DropoutResidualLayerNorm::Args& a) {
   parallel_for(a.x.shape[0], layer_norm::rows_per_task, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(static_cast<size_t>(2 * a.x.shape[1]));
-    for (int64_t row = begin; row < end; ++row) forward_row(a, row, scratch.data());
+    for (int64_t row = begin; row < end; ++row) forward_row<T>(a, row, scratch.data());
   });
 }
 
-void mask_row(const DropoutResidualLayerNormBackward::Args& a, int64_t row) {
+// dresidual as it is, and dx through the mask, from the sum's gradient as it was before rounding.
+template <class T>
+void store_gradients(const DropoutResidualLayerNormBackward::Args& a, int64_t row, const float* dsum) {
   const int64_t columns = a.dy.shape[1];
-  const float* dresidual = a.dresidual.as<float>() + row * columns;
-  float* dx = a.dx.as<float>() + row * columns;
-  if (a.dropout.active()) {
-    cpu::dropout_factors(a.dropout, key_of(a.row_keys, row), columns, dx);
-    for (int64_t i = 0; i < columns; ++i) dx[i] *= dresidual[i];
-  } else {
+  T* dresidual = a.dresidual.as<T>() + row * columns;
+  for (int64_t i = 0; i < columns; ++i) dresidual[i] = T(dsum[i]);
+  if (!a.dx.defined()) return;
+  T* dx = a.dx.as<T>() + row * columns;
+  if (!a.dropout.active()) {
     std::copy_n(dresidual, columns, dx);
+    return;
+  }
+  constexpr int64_t piece = 256;
+  float factors[piece];
+  for (int64_t first = 0; first < columns; first += piece) {
+    const int64_t count = std::min(piece, columns - first);
+    cpu::dropout_factors(a.dropout, key_of(a.row_keys, row) + static_cast<uint64_t>(first), count, factors);
+    for (int64_t i = 0; i < count; ++i) dx[first + i] = T(dsum[first + i] * factors[i]);
   }
 }
 
@@ -51,27 +62,38 @@ size_t workspace(const DropoutResidualLayerNormBackward::Args& a) {
   return layer_norm::backward_workspace(a.dy.shape[0], a.dy.shape[1]);
 }
 
-void backward(const DropoutResidualLayerNormBackward::Args& a, Stream&) {
+template <class T>
+void backward(const DropoutResidualLayerNormBackward::Args& a) {
   const int64_t columns = a.dy.shape[1];
-  layer_norm::for_each_row_backward(a.dy.shape[0], columns, a.dgamma.as<float>(), a.dbeta.as<float>(),
+  layer_norm::for_each_row_backward(a.dy.shape[0], columns, a.dgamma.as<T>(), a.dbeta.as<T>(),
                                     [&](int64_t row, float* dgamma, float* dbeta) {
+                                      thread_local std::vector<float> dsum;
+                                      dsum.resize(static_cast<size_t>(columns));
                                       layer_norm::vector_backward_row(
-                                          a.dy.as<float>() + row * columns, a.sum.as<float>() + row * columns,
-                                          a.gamma.as<float>(), columns, a.mean.as<float>()[row],
-                                          a.rstd.as<float>()[row], a.dresidual.as<float>() + row * columns,
-                                          dgamma, dbeta);
-                                      if (a.dx.defined()) mask_row(a, row);
+                                          a.dy.as<T>() + row * columns, a.sum.as<T>() + row * columns,
+                                          a.gamma.as<T>(), columns, a.mean.as<float>()[row],
+                                          a.rstd.as<float>()[row], dsum.data(), dgamma, dbeta);
+                                      store_gradients<T>(a, row, dsum.data());
                                     });
 }
 
 const Register<DropoutResidualLayerNorm> vectorised{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = forward}};
-const Register<DropoutResidualLayerNormBackward> vectorised_backward{{.name = "vectorised",
-                                                                      .device = Device::cpu,
-                                                                      .priority = 10,
-                                                                      .dtypes = {DType::f32},
-                                                                      .workspace = workspace,
-                                                                      .run = backward}};
+    {.name = "vectorised",
+     .device = Device::cpu,
+     .priority = 10,
+     .dtypes = {DType::f32, DType::bf16},
+     .run = [](const DropoutResidualLayerNorm::Args& a, Stream&) {
+       dispatch<float, bf16>(a.x.dtype, [&]<class T>() { forward<T>(a); });
+     }}};
+const Register<DropoutResidualLayerNormBackward> vectorised_backward{
+    {.name = "vectorised",
+     .device = Device::cpu,
+     .priority = 10,
+     .dtypes = {DType::f32, DType::bf16},
+     .workspace = workspace,
+     .run = [](const DropoutResidualLayerNormBackward::Args& a, Stream&) {
+       dispatch<float, bf16>(a.dy.dtype, [&]<class T>() { backward<T>(a); });
+     }}};
 
 }  // namespace
 }  // namespace tenon

@@ -5,6 +5,7 @@
 #include "kernels/base/registry.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/elementwise/arithmetic.h"
 #include "kernels/elementwise/formula.h"
 
@@ -62,17 +63,31 @@ void run_axpby(const Axpby::Args& args, Stream&) {
   });
 }
 
-const Register<Unary> vectorised_unary{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = run_unary}};
-const Register<UnaryBackward> vectorised_unary_backward{{.name = "vectorised",
-                                                         .device = Device::cpu,
-                                                         .priority = 10,
-                                                         .dtypes = {DType::f32},
-                                                         .run = run_unary_backward}};
-const Register<Mul> vectorised_mul{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = run_mul}};
-const Register<Axpby> vectorised_axpby{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = run_axpby}};
+const Register<Unary> vectorised_unary{{.name = "vectorised",
+                                        .device = Device::cpu,
+                                        .priority = 10,
+                                        .dtypes = {DType::f32, DType::bf16},
+                                        .workspace = cpu::workspace_of_either<Unary>,
+                                        .run = cpu::run_either<Unary, run_unary>}};
+const Register<UnaryBackward> vectorised_unary_backward{
+    {.name = "vectorised",
+     .device = Device::cpu,
+     .priority = 10,
+     .dtypes = {DType::f32, DType::bf16},
+     .workspace = cpu::workspace_of_either<UnaryBackward>,
+     .run = cpu::run_either<UnaryBackward, run_unary_backward>}};
+const Register<Mul> vectorised_mul{{.name = "vectorised",
+                                    .device = Device::cpu,
+                                    .priority = 10,
+                                    .dtypes = {DType::f32, DType::bf16},
+                                    .workspace = cpu::workspace_of_either<Mul>,
+                                    .run = cpu::run_either<Mul, run_mul>}};
+const Register<Axpby> vectorised_axpby{{.name = "vectorised",
+                                        .device = Device::cpu,
+                                        .priority = 10,
+                                        .dtypes = {DType::f32, DType::bf16},
+                                        .workspace = cpu::workspace_of_either<Axpby>,
+                                        .run = cpu::run_either<Axpby, run_axpby>}};
 
 }  // namespace
 }  // namespace tenon

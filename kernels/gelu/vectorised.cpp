@@ -2,6 +2,7 @@
 #include "kernels/base/registry.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/gelu/formula.h"
 #include "kernels/gelu/gelu.h"
 
@@ -38,13 +39,18 @@ void run_backward(const GeluBackward::Args& a, Stream&) {
   });
 }
 
-const Register<Gelu> vectorised{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = run}};
+const Register<Gelu> vectorised{{.name = "vectorised",
+                                 .device = Device::cpu,
+                                 .priority = 10,
+                                 .dtypes = {DType::f32, DType::bf16},
+                                 .workspace = cpu::workspace_of_either<Gelu>,
+                                 .run = cpu::run_either<Gelu, run>}};
 const Register<GeluBackward> vectorised_backward{{.name = "vectorised",
                                                   .device = Device::cpu,
                                                   .priority = 10,
-                                                  .dtypes = {DType::f32},
-                                                  .run = run_backward}};
+                                                  .dtypes = {DType::f32, DType::bf16},
+                                                  .workspace = cpu::workspace_of_either<GeluBackward>,
+                                                  .run = cpu::run_either<GeluBackward, run_backward>}};
 
 }  // namespace
 }  // namespace tenon

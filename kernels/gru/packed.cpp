@@ -7,6 +7,7 @@
 #include "kernels/base/memory.h"
 #include "kernels/base/select.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/gru/formula.h"
 #include "kernels/gru/gru_sequence.h"
 #include "kernels/gru/schedule.h"
@@ -130,9 +131,9 @@ size_t workspace(const GruSequence::Args& a) {
 const Register<GruSequence> packed{{.name = "packed",
                                     .device = Device::cpu,
                                     .priority = 10,
-                                    .dtypes = {DType::f32},
-                                    .workspace = workspace,
-                                    .run = run}};
+                                    .dtypes = {DType::f32, DType::bf16},
+                                    .workspace = cpu::workspace_of_either<GruSequence, workspace>,
+                                    .run = cpu::run_either<GruSequence, run>}};
 
 }  // namespace
 }  // namespace tenon

@@ -6,6 +6,7 @@
 #include "kernels/base/memory.h"
 #include "kernels/base/select.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/gru/formula.h"
 #include "kernels/gru/gru_sequence.h"
 #include "kernels/gru/schedule.h"
@@ -201,12 +202,13 @@ size_t workspace(const GruSequenceBackward::Args& a) {
          static_cast<size_t>(floats) * sizeof(float);
 }
 
-const Register<GruSequenceBackward> packed{{.name = "packed",
-                                            .device = Device::cpu,
-                                            .priority = 10,
-                                            .dtypes = {DType::f32},
-                                            .workspace = workspace,
-                                            .run = run}};
+const Register<GruSequenceBackward> packed{
+    {.name = "packed",
+     .device = Device::cpu,
+     .priority = 10,
+     .dtypes = {DType::f32, DType::bf16},
+     .workspace = cpu::workspace_of_either<GruSequenceBackward, workspace>,
+     .run = cpu::run_either<GruSequenceBackward, run>}};
 
 }  // namespace
 }  // namespace tenon

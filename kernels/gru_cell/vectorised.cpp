@@ -1,6 +1,7 @@
 // The GRU cell on the CPU: rows in parallel, vector instructions by the compiler along the hidden units.
 #include "kernels/base/registry.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/gru/formula.h"
 #include "kernels/gru/vector_math.h"
 #include "kernels/gru_cell/gru_cell.h"
@@ -54,13 +55,18 @@ void run_backward(const GruCellBackward::Args& a, Stream&) {
   });
 }
 
-const Register<GruCell> vectorised{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = run}};
+const Register<GruCell> vectorised{{.name = "vectorised",
+                                    .device = Device::cpu,
+                                    .priority = 10,
+                                    .dtypes = {DType::f32, DType::bf16},
+                                    .workspace = cpu::workspace_of_either<GruCell>,
+                                    .run = cpu::run_either<GruCell, run>}};
 const Register<GruCellBackward> vectorised_backward{{.name = "vectorised",
                                                      .device = Device::cpu,
                                                      .priority = 10,
-                                                     .dtypes = {DType::f32},
-                                                     .run = run_backward}};
+                                                     .dtypes = {DType::f32, DType::bf16},
+                                                     .workspace = cpu::workspace_of_either<GruCellBackward>,
+                                                     .run = cpu::run_either<GruCellBackward, run_backward>}};
 
 }  // namespace
 }  // namespace tenon

@@ -5,6 +5,7 @@
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/softmax/softmax.h"
 
 namespace tenon {
@@ -44,10 +45,18 @@ void backward(const SoftmaxBackward::Args& a, Stream&) {
   });
 }
 
-const Register<Softmax> vectorised{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = forward}};
-const Register<SoftmaxBackward> vectorised_backward{
-    {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = backward}};
+const Register<Softmax> vectorised{{.name = "vectorised",
+                                    .device = Device::cpu,
+                                    .priority = 10,
+                                    .dtypes = {DType::f32, DType::bf16},
+                                    .workspace = cpu::workspace_of_either<Softmax>,
+                                    .run = cpu::run_either<Softmax, forward>}};
+const Register<SoftmaxBackward> vectorised_backward{{.name = "vectorised",
+                                                     .device = Device::cpu,
+                                                     .priority = 10,
+                                                     .dtypes = {DType::f32, DType::bf16},
+                                                     .workspace = cpu::workspace_of_either<SoftmaxBackward>,
+                                                     .run = cpu::run_either<SoftmaxBackward, backward>}};
 
 }  // namespace
 }  // namespace tenon

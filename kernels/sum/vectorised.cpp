@@ -6,6 +6,7 @@
 #include "kernels/base/registry.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/widened.h"
 #include "kernels/sum/sum.h"
 
 namespace tenon {
@@ -56,9 +57,9 @@ void sum_all(const SumAll::Args& a, Stream&) {
 const Register<SumRows> vectorised_rows{{.name = "vectorised",
                                          .device = Device::cpu,
                                          .priority = 10,
-                                         .dtypes = {DType::f32},
-                                         .workspace = workspace,
-                                         .run = sum_rows}};
+                                         .dtypes = {DType::f32, DType::bf16},
+                                         .workspace = cpu::workspace_of_either<SumRows, workspace>,
+                                         .run = cpu::run_either<SumRows, sum_rows>}};
 const Register<SumAll> vectorised_all{
     {.name = "vectorised", .device = Device::cpu, .priority = 10, .dtypes = {DType::f32}, .run = sum_all}};
 
