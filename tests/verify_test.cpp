@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/base/accumulator.h"
+#include "kernels/base/philox.h"
 #include "tests/catch.h"
 
 using namespace tenon;
@@ -30,19 +31,11 @@ struct Toy {
     const Args together{matrix, {nullptr, dtype, {9}}, matrix};
     Args apart = together;
     apart.y.stride[0] = 40;
-    const TensorView narrow_matrix(nullptr, dtype, {2, 16});
-    const Args narrow{narrow_matrix, {nullptr, dtype, {2}}, narrow_matrix};
+    const TensorView narrow(nullptr, dtype, {64, 16}), number(nullptr, dtype, {1, 1});
     return {{"contiguous", together, false, nullptr},
             {"rows apart", apart, false, nullptr},
-            {"a quarter of half a unit is lost", narrow, false, [](Args& a) { fill_narrow(a, 0x1p-10f); }},
-            {"nothing is lost", narrow, false, [](Args& a) { fill_narrow(a, 0); }}};
-  }
-  // Sums from 1 to 1.5, of which bf16 holds all but the bias.
-  static void fill_narrow(Args& a, float bias) {
-    dispatch<float, bf16>(a.x.dtype, [&]<class T>() {
-      for (int i = 0; i < 32; ++i) a.x.as<T>()[i] = T(0.5f + static_cast<float>(i % 16) / 64);
-      for (int row = 0; row < 2; ++row) a.row_bias.as<T>()[row] = T(bias);
-    });
+            {"narrow rows", {narrow, {nullptr, dtype, {64}}, narrow}, false, nullptr},
+            {"one number", {number, {nullptr, dtype, {1}}, number}, false, nullptr}};
   }
   static Cost cost(const Args&) { return {}; }
   static Tolerance tolerance(DType) { return {.factor = 3, .floor = 2e-7}; }
@@ -73,13 +66,19 @@ void file(std::string_view name, void (*run)(const Toy::Args&, Stream&), DType d
   Register<Toy>{{.name = name, .device = Device::cpu, .dtypes = {dtype}, .run = run}};
 }
 
-// Of bf16, one element by so many units in its last place.
-template <int units>
+// Off by up to so many halves of a unit in the last place of bf16, each element by itself, before it is
+// rounded.
+template <int halves>
 void compute_off_by(const Toy::Args& a, Stream&) {
-  compute<bf16>(a, [](int64_t row, int64_t column, bf16 value) {
-    if (row == 1 && column == 3) value.bits += units;
-    return value;
-  });
+  for (int64_t row = 0; row < a.x.shape[0]; ++row)
+    for (int64_t column = 0; column < a.x.shape[1]; ++column) {
+      const int64_t i = row * a.x.stride[0] + column;
+      const float value = 2 * float(a.x.as<bf16>()[i]) + float(a.row_bias.as<bf16>()[row]);
+      const uint32_t random = RandomKey{.seed = 1}(static_cast<uint64_t>(i));
+      const float half = std::ldexp(1.0f, std::ilogb(std::fabs(value) + 0x1p-20f) - 8),
+                  part = static_cast<float>(random) * 0x1p-31f - 1;
+      a.y.as<bf16>()[row * a.y.stride[0] + column] = bf16(value + part * static_cast<float>(halves) * half);
+    }
 }
 
 float& first(const TensorView& view) { return *view.as<float>(); }
@@ -139,14 +138,14 @@ const bool filed = [] {
       return value + a.y.as<float>()[row * a.y.stride[0] + column];
     });
   });
-  file("off by one unit", compute_off_by<1>, DType::bf16);
-  file("off by two units", compute_off_by<2>, DType::bf16);
+  file("off by up to half a unit", compute_off_by<1>, DType::bf16);
+  file("off by up to four units", compute_off_by<8>, DType::bf16);
   return true;
 }();
 
-std::string judge(std::string_view name, size_t case_index = 0, DType dtype = DType::f32) {
+std::string judge(std::string_view name, size_t case_index = 0, DType dtype = DType::f32, uint64_t seed = 5) {
   const AnyOperation& toy = *find_operation("toy");
-  const Verifier verifier(toy, dtype, case_index, 5);
+  const Verifier verifier(toy, dtype, case_index, seed);
   for (size_t i = 0; i < toy.variant_count(); ++i)
     if (toy.variant(i).name == name) return verifier.judge(i, Device::cpu);
   FAIL("no variant " << name);
@@ -172,13 +171,16 @@ TEST_CASE("wrong values are found, with the element, both values and how many ar
   CHECK_THAT(judge("takes the bias of the row before"), Catch::StartsWith("y[33]"));
 }
 
-TEST_CASE("the other way to round an element is right, unless plain computes without error") {
-  constexpr size_t something_is_lost = 2, nothing_is_lost = 3;
-  CHECK(judge("off by one unit", something_is_lost, DType::bf16) == "");
-  CHECK_THAT(judge("off by two units", something_is_lost, DType::bf16),
-             Catch::StartsWith("y[19] is ") && Catch::Contains("1 of 32"));
-  CHECK_THAT(judge("off by one unit", nothing_is_lost, DType::bf16),
-             Catch::StartsWith("y[19] is ") && Catch::Contains("1 of 32"));
+TEST_CASE("where plain is lucky in a row of few elements, a variant that is as good need not be") {
+  const auto passed = [](std::string_view name, size_t case_index, uint64_t seeds = 40) {
+    int count = 0;
+    for (uint64_t seed = 0; seed < seeds; ++seed) count += judge(name, case_index, DType::bf16, seed).empty();
+    return count;
+  };
+  constexpr size_t narrow_rows = 2, one_number = 3;
+  CHECK(passed("off by up to half a unit", narrow_rows) == 40);
+  CHECK(passed("off by up to half a unit", one_number, 400) >= 390);
+  CHECK(passed("off by up to four units", narrow_rows) == 0);
 }
 
 TEST_CASE("elements that were never written are found") {

@@ -102,6 +102,7 @@ void convert_inputs(const Problem& from, Problem& to) {
   const NamedViews &source = from.args().inputs, &target = to.args().inputs;
   for (size_t i = 0; i < source.size(); ++i) {
     const TensorView &x = *source[i].view, &y = *target[i].view;
+    if (!x.defined()) continue;
     if (x.dtype == y.dtype) {
       std::memcpy(y.data, x.data, extent_bytes(x));
       continue;
@@ -126,10 +127,6 @@ double half_unit(DType dtype, double value) {
                                                                  : 0;
 }
 
-struct RowError {
-  double max = 0, rms = 0, scale = 0;
-};
-
 RowError row_error(const TensorView& view, const TensorView& reference, int64_t offset) {
   RowError error;
   const int64_t columns = view.shape[view.rank - 1];
@@ -145,30 +142,37 @@ RowError row_error(const TensorView& view, const TensorView& reference, int64_t 
   return error;
 }
 
-// One output against the reference; NaN fails because every comparison is written to be true only when right.
-std::string judge_view(std::string_view name, const TensorView& view, const TensorView& plain,
-                       const TensorView& reference, Tolerance tolerance) {
-  double typical = 0;  // root mean square error of plain over the whole tensor
-  int64_t rows = 0;
-  for_each_row(view, [&](int64_t offset) {
-    const double rms = row_error(plain, reference, offset).rms;
-    if (std::isfinite(rms)) typical += rms * rms;
-    ++rows;
+// One more draw of the numbers.
+void extend(Yardstick& yardstick, const TensorView& plain, const TensorView& reference) {
+  const bool is_first = yardstick.rows.empty();
+  double squares = 0;
+  size_t row = 0;
+  for_each_row(plain, [&](int64_t offset) {
+    const RowError error = row_error(plain, reference, offset);
+    squares += error.rms * error.rms;
+    if (is_first) yardstick.rows.push_back(error);
+    RowError& most = yardstick.rows[row++];
+    if (std::isfinite(error.max)) most.max = std::max(most.max, error.max);
+    most.rms = std::max(most.rms, error.rms);
   });
-  typical = rows ? std::sqrt(typical / static_cast<double>(rows)) : 0;
+  if (is_first && row > 0) yardstick.typical = std::sqrt(squares / static_cast<double>(row));
+}
 
+// One output against the reference; NaN fails because every comparison is written to be true only when right.
+std::string judge_view(std::string_view name, const TensorView& view, const Yardstick& plain,
+                       const TensorView& reference, Tolerance tolerance) {
   std::string first;
   int64_t wrong = 0, index = 0;
+  size_t row = 0;
   double worst = 0;
   for_each_row(view, [&](int64_t offset) {
-    const RowError own = row_error(view, reference, offset), yardstick = row_error(plain, reference, offset);
+    const RowError own = row_error(view, reference, offset), &yardstick = plain.rows[row++];
     const bool row_overflows =
         !std::isfinite(own.scale);  // a reference beyond the range of fp64 says nothing
     const double slack = tolerance.floor * own.scale + tolerance.absolute;
-    // In few elements the last rounding of plain is a matter of luck; in none, where it computes exactly.
-    const double rounding = typical > 0 ? half_unit(view.dtype, own.scale) : 0;
-    const double bound = tolerance.factor * std::max({yardstick.max, typical, rounding}) + slack;
-    const double rms_bound = tolerance.factor * std::max(yardstick.rms, typical) + slack;
+    const double rounding = plain.typical > 0 ? half_unit(view.dtype, own.scale) : 0;
+    const double bound = tolerance.factor * std::max({yardstick.max, plain.typical, rounding}) + slack;
+    const double rms_bound = tolerance.factor * std::max(yardstick.rms, plain.typical) + slack;
     // In a row that is off as a whole, the elements that make it so are the wrong ones.
     const double limit = own.rms <= rms_bound ? bound : std::min(bound, rms_bound);
     for (int64_t i = 0; i < view.shape[view.rank - 1]; ++i, ++index) {
@@ -184,6 +188,26 @@ std::string judge_view(std::string_view name, const TensorView& view, const Tens
     }
   });
   return wrong == 0 ? "" : str(first, "; ", wrong, " of ", view.size(), " wrong, worst error ", worst);
+}
+
+constexpr uint64_t draws = 4;  // of a case's numbers, to see how wrong plain is
+
+std::unique_ptr<Problem> draw(const AnyOperation& operation, DType dtype, size_t case_index, uint64_t seed) {
+  auto host = std::make_unique<Problem>(operation.args(dtype, case_index), Device::cpu);
+  uint32_t stream = 0;
+  for (const auto& [name, view] : host->args().inputs)
+    if (view->defined() && is_floating(view->dtype)) fill_normal(*view, seed, ++stream);
+  operation.fill(host->args(), dtype, case_index);
+  return host;
+}
+
+std::unique_ptr<Problem> run_plain(const AnyOperation& operation, const Problem& host, bool in_f64) {
+  auto problem = std::make_unique<Problem>(
+      in_f64 ? with_f64(operation, host.args()) : operation.clone(host.args()), Device::cpu);
+  convert_inputs(host, *problem);
+  problem->poison_outputs();
+  operation.run(plain_variant(operation), problem->args(), Stream::current(Device::cpu));
+  return problem;
 }
 
 }  // namespace
@@ -256,23 +280,24 @@ std::string Problem::damage(const Problem& host) {
 }
 
 Verifier::Verifier(const AnyOperation& operation, DType dtype, size_t case_index, uint64_t seed)
-    : operation_(operation), tolerance_(operation.tolerance(dtype)) {
-  const size_t plain = plain_variant(operation);
-  host_ = std::make_unique<Problem>(operation.args(dtype, case_index), Device::cpu);
-  uint32_t stream = 0;
-  for (const auto& [name, view] : host_->args().inputs)
-    if (view->defined() && is_floating(view->dtype)) fill_normal(*view, seed, ++stream);
-  operation.fill(host_->args(), dtype, case_index);
+    : operation_(operation),
+      tolerance_(operation.tolerance(dtype)),
+      host_(draw(operation, dtype, case_index, seed)),
+      reference_(run_plain(operation, *host_, true)),
+      yardsticks_(host_->args().outputs.size()) {
+  measure_plain(*host_, *reference_);
+  if (operation.cases(dtype)[case_index].large) return;
+  for (uint64_t i = 1; i < draws; ++i) {
+    const auto other = draw(operation, dtype, case_index, seed + (i << 32));
+    measure_plain(*other, *run_plain(operation, *other, true));
+  }
+}
 
-  Stream& cpu = Stream::current(Device::cpu);
-  plain_ = std::make_unique<Problem>(operation.clone(host_->args()), Device::cpu);
-  plain_->load_inputs(*host_);
-  plain_->poison_outputs();
-  operation.run(plain, plain_->args(), cpu);
-  reference_ = std::make_unique<Problem>(with_f64(operation, host_->args()), Device::cpu);
-  convert_inputs(*host_, *reference_);
-  reference_->poison_outputs();
-  operation.run(plain, reference_->args(), cpu);
+void Verifier::measure_plain(const Problem& host, const Problem& reference) {
+  const auto plain = run_plain(operation_, host, false);
+  for (size_t i = 0; i < yardsticks_.size(); ++i)
+    if (const TensorView& view = *plain->args().outputs[i].view; view.defined() && view.size() > 0)
+      extend(yardsticks_[i], view, *reference.args().outputs[i].view);
 }
 
 std::string Verifier::judge(size_t variant, Device device) const {
@@ -294,8 +319,8 @@ std::string Verifier::judge_outputs(const Problem& problem, Device device) const
     std::vector<char> bytes(extent_bytes(view));
     copy(bytes.data(), Device::cpu, view.data, device, bytes.size());
     view.data = bytes.data();
-    const std::string wrong = judge_view(outputs[i].name, view, *plain_->args().outputs[i].view,
-                                         *reference_->args().outputs[i].view, tolerance_);
+    const std::string wrong =
+        judge_view(outputs[i].name, view, yardsticks_[i], *reference_->args().outputs[i].view, tolerance_);
     if (!wrong.empty()) return wrong;
   }
   return "";

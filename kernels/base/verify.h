@@ -38,6 +38,17 @@ class Problem {
   std::vector<Memory> memories_;
 };
 
+struct RowError {
+  double max = 0, rms = 0;
+  double scale = 0;  // the largest reference
+};
+
+// How wrong plain is in one output.
+struct Yardstick {
+  std::vector<RowError> rows;  // the most of several draws of the numbers
+  double typical = 0;          // root mean square over the output, of the first draw
+};
+
 class Verifier {
  public:
   // Fills the inputs from the seed and computes the reference. Throws if the plain variant is missing.
@@ -53,9 +64,12 @@ class Verifier {
   const Problem& inputs() const { return *host_; }
 
  private:
+  void measure_plain(const Problem& host, const Problem& reference);
+
   const AnyOperation& operation_;
   Tolerance tolerance_;
-  std::unique_ptr<Problem> host_, plain_, reference_;  // inputs as rounded; plain's outputs; f64 outputs
+  std::unique_ptr<Problem> host_, reference_;  // inputs as rounded; f64 outputs
+  std::vector<Yardstick> yardsticks_;          // of each output
 };
 
 }  // namespace tenon
