@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "engine/ops.h"
+#include "kernels/base/profile.h"
 
 namespace tenon {
 namespace {
@@ -64,6 +65,7 @@ class Agenda {
 
 void visit(Node& node, const std::vector<Tensor>& grads, Agenda& agenda) {
   check(node.vjp != nullptr, "backward() came to ", node.name, " a second time; its graph has been freed");
+  const LayerScope layer(node.layer);
   std::vector<Tensor> input_grads = node.vjp(grads);
   check(input_grads.size() == node.inputs.size(), "the vjp of ", node.name, " returned ", input_grads.size(),
         " gradients for ", node.inputs.size(), " inputs");
@@ -116,6 +118,7 @@ std::vector<Tensor> record(std::string_view name, std::vector<Tensor> outputs,
   node->name = name;
   node->order = ++next_order;
   node->outputs = outputs.size();
+  node->layer = profiling() ? current_layer() : 0;
   for (const Tensor& input : inputs) node->inputs.push_back(edge_to(input));
   node->vjp = std::move(vjp);
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -141,6 +144,7 @@ Tensor record_without_gradient(std::string_view name, Tensor output, const std::
 void backward(const Tensor& loss) {
   check(loss.size() == 1, "backward() starts from one number, not from a tensor of shape ", loss.shape());
   check(loss.requires_grad(), "backward() was called on a tensor that no parameter leads to");
+  const Section section("backward");
   const NoGrad guard;
   Tensor one = Tensor::full(loss.shape(), loss.dtype(), 1, loss.device());
   Agenda agenda;

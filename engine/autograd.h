@@ -23,6 +23,7 @@ struct Node {
   std::string_view name;
   uint64_t order = 0;  // of recording; backward walks it downwards
   size_t outputs = 1;
+  int layer = 0;  // that a profile charges the backward to
   std::vector<Edge> inputs;
   Vjp vjp;
 

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <vector>
 
@@ -50,6 +51,15 @@ inline Outcome tenon_program(const std::string& arguments, const std::string& in
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   outcome.err = read_text(folder / "err");
   return outcome;
+}
+
+// Of every step of a run.
+inline std::vector<double> losses_of(const std::filesystem::path& run) {
+  std::vector<double> losses;
+  for (const std::string& line : lines_of(read_text(run / "metrics.jsonl")))
+    if (const auto entry = nlohmann::json::parse(line); entry.contains("loss"))
+      losses.push_back(entry["loss"]);
+  return losses;
 }
 
 // A tiny BERT with 101 words and 24 positions.

@@ -76,6 +76,20 @@ TEST_CASE("Ctrl-C saves, and the resumed run has the bits of one without a break
   CHECK(same_model(folder / "whole", folder / "broken"));
 }
 
+TEST_CASE("a profiled run that was stopped resumes with or without its profile, with the same bits") {
+  const TemporaryFolder folder;
+  train(folder / "whole", "--epochs 8");
+  CHECK(interrupted_training(folder / "broken", "--epochs 8 --profile", 15) == 0);
+  REQUIRE(!fs::exists(folder / "broken" / "model.safetensors"));
+  CHECK(fs::exists(folder / "broken" / "profile.json"));
+  fs::copy(folder / "broken", folder / "again", fs::copy_options::recursive);
+  train(folder / "broken", "--epochs 8 --resume");
+  train(folder / "again", "--epochs 8 --resume --profile");
+  CHECK(metrics(folder / "broken") == metrics(folder / "whole"));
+  CHECK(metrics(folder / "again") == metrics(folder / "whole"));
+  CHECK(same_model(folder / "whole", folder / "again"));
+}
+
 TEST_CASE("a fine-tuned run resumes with the same bits") {
   const TemporaryFolder folder;
   const std::string options = "--epochs 6 --fine-tune --optimizer adamw --weight-decay 0.01";

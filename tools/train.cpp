@@ -7,6 +7,7 @@
 #include "models/data/manifest.h"
 #include "models/sentiment/run_folder.h"
 #include "tools/commands.h"
+#include "tools/profile.h"
 #include "tools/progress.h"
 
 namespace tenon {
@@ -19,6 +20,7 @@ struct TrainCommand {
   ComputeOptions compute;
   std::string out, cache;
   bool resume = false;
+  TrainingProfile profile;
 
   void run();
 
@@ -49,6 +51,7 @@ class NewFolder {
 };
 
 TrainCommand::Data TrainCommand::read_data(const Encoder& encoder, int max_length) const {
+  const Section section("reading and tokenising");
   Dataset dataset = settings.test_data.empty()
                         ? read_dataset(settings.data, settings.columns)
                         : read_dataset(settings.data, settings.test_data, settings.columns);
@@ -97,8 +100,12 @@ TrainObserver TrainCommand::observer(RunFolder& folder, Progress& bar) const {
 
 void TrainCommand::finish(RunFolder& folder, SentimentModel& model, const Data& data, int64_t best_epoch,
                           int max_length) {
-  folder.save_model(model, settings, max_length);
-  folder.write_variants();
+  {
+    const Section section("saving the model");
+    folder.save_model(model, settings, max_length);
+    folder.write_variants();
+  }
+  const Section section("testing");
   Evaluation test;
   if (data.test.size() > 0) {
     Progress bar("testing", "reviews");
@@ -128,6 +135,7 @@ void TrainCommand::run() {
   as_usage([&] {
     settings.apply_recipe();
     settings.validate();
+    profile.check_usage();
   });
   compute.apply();
   settings.kernels = forced_variants();
@@ -142,6 +150,7 @@ void TrainCommand::run() {
     folder.write_tuned(device);
   }
 
+  profile.start(parse_device(settings.device));
   auto encoder = load_encoder(settings.encoder);
   note_unexpected(settings.encoder, encoder->unexpected_tensors());
   const int max_length = settings.max_length > 0 ? settings.max_length : encoder->max_length();
@@ -174,6 +183,7 @@ void TrainCommand::run() {
   };
   Trainer trainer(task, *optimizer, settings.train_options(), checkpoints, watch);
   if (resume && !trainer.resume()) std::printf("no checkpoint yet: starting from the beginning\n");
+  profile.expect_steps(model, trainer.step(), trainer.steps());
   folder.open_metrics(trainer.step(), trainer.finished_epochs());
   const bool finished = trainer.run(interrupted());
   unfinished.keep();
@@ -182,9 +192,11 @@ void TrainCommand::run() {
     folder.write_variants();
     std::printf("stopped after step %ld and saved; continue with the same command and --resume\n",
                 static_cast<long>(trainer.step()));
+    profile.finish(folder.path());
     return;
   }
   finish(folder, model, data, trainer.best_epoch(), max_length);
+  profile.finish(folder.path());
 }
 
 void add_data_options(CLI::App& c, SentimentSettings& s) {
@@ -257,10 +269,12 @@ void add_train(CLI::App& program) {
   c->add_flag("--resume", command->resume, "Continue the run in --out");
   command->compute.add_to(*c);
   command->compute.add_dtype_to(*c);
+  command->profile.add_to(*c);
   c->footer(R"(Examples:
   tenon train --encoder bert-base-uncased --data aclImdb_v1.tar.gz --out run --cache-features features.bin
   tenon train --encoder minilm --data reviews.csv --text-column body --label-column stars --out run --epochs 3
   tenon train --encoder minilm --data aclImdb --out run --train-limit 2000 --valid-limit 500 --test-limit 2000
+  tenon train --encoder minilm --data aclImdb --out run --kernel matmul=eigen --profile
 Ctrl-C saves; the same command with --resume continues, and gives the same bits as a run without a break.)");
   c->callback([command] { command->run(); });
 }

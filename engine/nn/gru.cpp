@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/nn/in_layer.h"
 #include "engine/precision.h"
 #include "engine/random.h"
 #include "kernels/base/select.h"
@@ -50,6 +51,7 @@ Gru::Output Gru::operator()(const Tensor& x, const PackedBatch& batch) {
   const Tensor wanted = to_activation_type(x);
   Output output{has_variant<GruSequence>(x.device(), wanted.dtype()) ? wanted : to_full_precision(x), {}};
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    const InLayer in_layer(*this, layer);
     if (layer > 0 && training()) {
       const uint32_t operation = operation_key(str(path_, ".dropout_l", layer - 1));
       output.y = dropout(output.y, batch.row_keys, {dropout_, random_key(operation)});

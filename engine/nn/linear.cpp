@@ -3,10 +3,12 @@
 #include <cmath>
 
 #include "engine/autograd.h"
+#include "engine/nn/in_layer.h"
 
 namespace tenon {
 
 Tensor Linear::operator()(const Tensor& x, Activation activation) {
+  const InLayer layer(*this);
   const Tensor weight = weight_cast_(weight_, x.dtype());
   const bool packable = inference_enabled() && !weight_.requires_grad() && weight_.dtype() == DType::f32 &&
                         (x.dtype() == DType::f32 || x.dtype() == DType::bf16) &&

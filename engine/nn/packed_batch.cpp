@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/base/philox.h"
+#include "kernels/base/profile.h"
 
 namespace tenon {
 
@@ -47,6 +48,8 @@ PackedBatch PackedBatch::to(Device device) const {
   for (Tensor* tensor :
        {&moved.input_ids, &moved.positions, &moved.cu_seqlens, &moved.row_keys, &moved.sequence_keys})
     if (tensor->defined()) *tensor = tensor->to(device);
+  if (profiling() && device != cu_seqlens.device())
+    remember_on_host(moved.cu_seqlens.data(), cu_seqlens.to_vector<int32_t>());
   return moved;
 }
 

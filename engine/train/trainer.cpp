@@ -8,6 +8,7 @@
 #include "engine/ops.h"
 #include "engine/random.h"
 #include "kernels/base/launches.h"
+#include "kernels/base/profile.h"
 
 namespace tenon {
 namespace {
@@ -68,6 +69,7 @@ bool Trainer::train_epoch(const std::atomic<bool>& interrupted) {
   for (const auto& batch : batches) examples += static_cast<int64_t>(batch.size());
   while (batch_in_epoch_ < static_cast<int64_t>(batches.size())) {
     if (interrupted) return false;
+    const ProfiledStep profiled(step_ + 1);
     const auto& batch = batches[static_cast<size_t>(batch_in_epoch_)];
     steps_.push_back({.record = {.step = step_ + 1,
                                  .epoch = epoch_ + 1,
@@ -97,6 +99,7 @@ void Trainer::train_step(const std::vector<int64_t>& batch) {
     fetch_losses();
     if (!std::isfinite(steps_.back().record.loss)) explain_non_finite(batch);
   }
+  const Section section("optimizer");
   if (options_.clip_norm > 0) optimizer_.clip_gradients(options_.clip_norm);
   optimizer_.step(options_.schedule(step_));
 }
@@ -110,7 +113,10 @@ void Trainer::accumulate_gradients(const std::vector<int64_t>& batch) {
     const int64_t count = std::min(part, size - begin);
     const std::span examples(batch.data() + begin, static_cast<size_t>(count));
     const double weight = static_cast<double>(count) / static_cast<double>(size);
-    const Tensor loss = task_.loss(examples, begin);
+    const Tensor loss = [&] {
+      const Section section("forward");
+      return task_.loss(examples, begin);
+    }();
     losses_.add(loss, weight);
     (weight == 1 ? loss : scale(loss, weight)).backward();
   }
@@ -122,6 +128,7 @@ int64_t Trainer::fetch_every() const {
 }
 
 void Trainer::fetch_losses() {
+  const Section section("loss to the host");
   const size_t first = steps_.size() - losses_.steps();
   const std::vector<double> losses = losses_.fetch();
   for (size_t i = 0; i < losses.size(); ++i) {
@@ -133,6 +140,7 @@ void Trainer::fetch_losses() {
 
 // Also those whose loss is still on the device.
 void Trainer::report_steps() {
+  const Section section("report");
   fetch_losses();
   int64_t tokens = 0;
   for (const Step& step : steps_) {
@@ -190,7 +198,10 @@ void Trainer::start_again() {
 void Trainer::finish_epoch(int64_t examples) {
   const auto start = Clock::now();
   task_.module().set_training(false);
-  const Evaluation valid = task_.validate();
+  const Evaluation valid = [&] {
+    const Section section("validation");
+    return task_.validate();
+  }();
   epoch_seconds_ += seconds_since(start);
   check(std::isfinite(valid.loss), "the validation loss after epoch ", epoch_ + 1,
         " is not finite; lower --lr");
@@ -217,6 +228,7 @@ NamedParameters Trainer::checkpoint_tensors() {
 }
 
 void Trainer::save() {
+  const Section section("checkpoint");
   if (!steps_.empty()) report_steps();
   checkpoints_.save(step_, checkpoint_tensors(),
                     {{"step", step_},

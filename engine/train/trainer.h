@@ -73,8 +73,8 @@ class Trainer {
   // its step, saves and returns false. A loss that is not finite throws with its step and the first tensor
   // that is not, a kernel that fails with the last checkpoint.
   bool run(const std::atomic<bool>& interrupted);
-
   int64_t step() const { return step_; }
+  int64_t steps() const { return options_.schedule.total_steps; }  // of all epochs
   int64_t finished_epochs() const { return epoch_; }
   int64_t best_epoch() const { return best_epoch_; }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "kernels/base/profile.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -77,9 +78,21 @@ bool has_variant(Device device, DType dtype) {
   return false;
 }
 
+// Apart from run(), which stays as small as it is without.
+template <Operation Op>
+[[gnu::noinline]] void run_profiled(const Variant<Op>& variant, const typename Op::Args& args,
+                                    Stream& stream) {
+  const OperationSpan span(Op::name, variant.name, Op::dtype(args), stream.device(),
+                           cost_by_host<Op>(args, stream.device()));
+  variant.run(args, stream);
+}
+
 template <Operation Op>
 void run(const typename Op::Args& args, Stream& stream) {
-  select<Op>(args, stream.device()).run(args, stream);
+  const Variant<Op>& variant = select<Op>(args, stream.device());
+  if (profiling()) [[unlikely]]
+    return run_profiled<Op>(variant, args, stream);
+  variant.run(args, stream);
 }
 
 }  // namespace tenon

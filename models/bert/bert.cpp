@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "engine/autograd.h"
+#include "engine/nn/in_layer.h"
 #include "engine/precision.h"
 #include "engine/random.h"
 #include "kernels/elementwise/unary.h"
@@ -56,6 +57,7 @@ void BertEmbeddings::visit(Visitor& v) {
 }
 
 Tensor BertEmbeddings::operator()(const BertContext& context) {
+  const InLayer layer(*this);
   const PackedBatch& batch = context.batch;
   const DType type = word_embeddings_.weight.dtype();
   const Tensor x = embedding(batch.input_ids, batch.positions, {}, word_embeddings_.weight,
@@ -87,6 +89,7 @@ void BertLayer::visit(Visitor& v) {
 }
 
 Tensor BertLayer::operator()(const Tensor& x, const BertContext& context) {
+  const InLayer layer(*this);
   return feed_forward(attend(x, context), context);
 }
 

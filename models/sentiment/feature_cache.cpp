@@ -12,6 +12,7 @@
 #include "engine/io/file.h"
 #include "engine/ops.h"
 #include "engine/precision.h"
+#include "kernels/base/profile.h"
 #include "kernels/base/select.h"
 #include "kernels/base/tuned.h"
 #include "kernels/cpu/parallel.h"
@@ -184,6 +185,7 @@ void FeatureCache::encode_all(Encoder& encoder, const Examples& examples, int64_
 }
 
 Tensor FeatureCache::gather(std::span<const int64_t> examples) const {
+  const Section section("data");
   std::vector<int64_t> begins{0};
   for (int64_t example : examples) {
     const auto i = static_cast<size_t>(example);

@@ -5,6 +5,7 @@
 
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "kernels/base/profile.h"
 
 namespace tenon {
 namespace {
@@ -25,6 +26,7 @@ std::vector<std::vector<int32_t>> ids_of(const Examples& examples, std::span<con
 }
 
 Tensor labels_of(const Examples& examples, std::span<const int64_t> chosen, DType dtype, Device device) {
+  const Section section("data");
   std::vector<float> labels;
   for (int64_t i : chosen) labels.push_back(examples.labels[static_cast<size_t>(i)]);
   return cast(Tensor::from(labels), dtype).to(device);
@@ -77,6 +79,7 @@ SentimentTask::SentimentTask(SentimentModel& model, const Examples& train, const
       if (progress) progress(offset + done, all);
     };
   };
+  const Section section("caching features");
   FeatureCacheOptions cache = options.cache;
   cache.device = options.device;
   train_features_ = std::make_unique<FeatureCache>(model.encoder(), train, cache, offset_progress(0));
@@ -86,8 +89,11 @@ SentimentTask::SentimentTask(SentimentModel& model, const Examples& train, const
 }
 
 Tensor SentimentTask::loss(std::span<const int64_t> examples, int64_t first_sequence) {
-  const auto ids = ids_of(train_, examples, options_.pad_batches, model_.encoder().tokenizer().pad_id());
-  const PackedBatch batch = PackedBatch::of_ids(ids, first_sequence).to(options_.device);
+  const PackedBatch batch = [&] {
+    const Section section("data");
+    const auto ids = ids_of(train_, examples, options_.pad_batches, model_.encoder().tokenizer().pad_id());
+    return PackedBatch::of_ids(ids, first_sequence).to(options_.device);
+  }();
   Tensor features;
   if (train_features_) {
     features = train_features_->gather(examples);
