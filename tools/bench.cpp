@@ -8,6 +8,7 @@
 #include "kernels/base/select.h"
 #include "kernels/base/timing.h"
 #include "tools/bench_against.h"
+#include "tools/bench_end_to_end.h"
 #include "tools/bench_tune.h"
 #include "tools/bench_worker.h"
 #include "tools/commands.h"
@@ -25,6 +26,7 @@ struct BenchCommand {
   TimingOptions timing;
   WorkerOptions worker;
   AgainstOptions against;
+  EndToEnd end_to_end;
   ComputeOptions compute;
   Tuning tuning;
 
@@ -141,6 +143,11 @@ void BenchCommand::run() {
     compute.apply();
     return serve_benchmark(worker, compute);
   }
+  if (!end_to_end.comparison.empty()) {
+    end_to_end.json_file = json_file;
+    end_to_end.settings.data = against.data;
+    return end_to_end.run(compute, dtype);
+  }
   compute.apply();
   check(
       compute.device != "simt",
@@ -192,6 +199,7 @@ void add_bench(CLI::App& program) {
   c->add_option("--model", command->worker.model, "A BERT's HuggingFace folder (default: random weights)")
       ->group("Against other programs");
   command->against.add_to(*c);
+  command->end_to_end.add_to(*c);
   command->compute.add_to(*c);
   c->footer(
       R"(A variant gets a figure only if it is correct before the timing, on fresh inputs within it, and at its end.
@@ -200,7 +208,8 @@ Examples:
   tenon bench matmul gru_sequence --json bench.json
   tenon bench --tune
   tenon bench attention --case "bert 8x512" --threads 1
-  tenon bench --against pytorch bert_8x128 gru --dtype bf16)");
+  tenon bench --against pytorch bert_8x128 gru --dtype bf16
+  tenon bench --end-to-end gru_sequence=packed,plain --encoder minilm --data aclImdb --cache-features --svg losses.svg)");
   c->callback([command] { command->run(); });
 }
 

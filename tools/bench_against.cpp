@@ -33,7 +33,10 @@ void AgainstOptions::add_to(CLI::App& command) {
           "epoch, tokenize, layer_norm, gelu, attention, embedding, adamw, or a case of them")
       ->check(CLI::IsMember({"pytorch"}))
       ->group(group);
-  command.add_option("--data", data, "IMDB for 'tokenize': an aclImdb folder or its .tar.gz")->group(group);
+  command
+      .add_option("--data", data,
+                  "IMDB for 'tokenize': an aclImdb folder or its .tar.gz; for --end-to-end as of tenon train")
+      ->group(group);
   command.add_option("--sides", sides, "Only these sides, such as tenon,compile,onnxruntime")->group(group);
   command.add_option("--rounds", rounds, "Timed runs of each side (default: what fits into 90 s, 5 to 40)")
       ->check(CLI::PositiveNumber)

@@ -71,12 +71,7 @@ bool Trainer::train_epoch(const std::atomic<bool>& interrupted) {
     if (interrupted) return false;
     const ProfiledStep profiled(step_ + 1);
     const auto& batch = batches[static_cast<size_t>(batch_in_epoch_)];
-    steps_.push_back({.record = {.step = step_ + 1,
-                                 .epoch = epoch_ + 1,
-                                 .steps_per_epoch = static_cast<int64_t>(batches.size()),
-                                 .lr = options_.schedule(step_)},
-                      .examples = static_cast<int64_t>(batch.size()),
-                      .tokens = task_.tokens(batch)});
+    begin_step(batch, static_cast<int64_t>(batches.size()));
     train_step(batch);
     ++step_;
     ++batch_in_epoch_;
@@ -88,6 +83,26 @@ bool Trainer::train_epoch(const std::atomic<bool>& interrupted) {
   report_steps();
   finish_epoch(examples);
   return true;
+}
+
+void Trainer::begin_step(const std::vector<int64_t>& batch, int64_t steps_per_epoch) {
+  steps_.push_back({.record = {.step = step_ + 1,
+                               .epoch = epoch_ + 1,
+                               .steps_per_epoch = steps_per_epoch,
+                               .lr = options_.schedule(step_)},
+                    .examples = static_cast<int64_t>(batch.size()),
+                    .tokens = task_.tokens(batch)});
+}
+
+double Trainer::step_on(const std::vector<int64_t>& batch) {
+  begin_step(batch, 1);
+  train_step(batch);
+  ++step_;
+  fetch_losses();
+  const double loss = steps_.back().record.loss;
+  check(std::isfinite(loss), "the loss of step ", step_, " is not finite; lower --lr");
+  steps_.clear();
+  return loss;
 }
 
 void Trainer::train_step(const std::vector<int64_t>& batch) {

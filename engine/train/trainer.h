@@ -73,6 +73,9 @@ class Trainer {
   // its step, saves and returns false. A loss that is not finite throws with its step and the first tensor
   // that is not, a kernel that fails with the last checkpoint.
   bool run(const std::atomic<bool>& interrupted);
+  // One step by itself, outside of epochs and without checkpoints; its loss. For measuring.
+  double step_on(const std::vector<int64_t>& batch);
+
   int64_t step() const { return step_; }
   int64_t steps() const { return options_.schedule.total_steps; }  // of all epochs
   int64_t finished_epochs() const { return epoch_; }
@@ -86,6 +89,7 @@ class Trainer {
 
   bool train(const std::atomic<bool>& interrupted);
   bool train_epoch(const std::atomic<bool>& interrupted);
+  void begin_step(const std::vector<int64_t>& batch, int64_t steps_per_epoch);
   void train_step(const std::vector<int64_t>& batch);
   void accumulate_gradients(const std::vector<int64_t>& batch);
   int64_t fetch_every() const;
