@@ -161,6 +161,9 @@ def can_run(name, options):
     if work == "tokenize" and (options.device != "cpu" or not (options.data or os.environ.get("TENON_IMDB"))):
         print("tokenize, left out: name the reviews with --data or in TENON_IMDB\n")
         return False
+    if work == "tokenize" and not CASES[name].folder(options).exists():
+        print("tokenize, left out: name a folder with a vocabulary with --model\n")
+        return False
     return True
 
 

@@ -4,12 +4,13 @@ padded: a GRU padded by hand, the faster way on a CPU; packed: pack_padded_seque
 """
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from bench_gru import packed
 from common import attention_mask, load_bert, pad
 from padded_gru import PaddedGRU
-from worker import DTYPES, Work, arguments, load_input, serve
+from worker import DTYPES, Work, arguments, serve
 
 
 class Head(nn.Module):
@@ -31,12 +32,12 @@ class Head(nn.Module):
 
 
 def make_work(options):
-    tensors = load_input(options)
+    tensors = {name: tensor.to(options.device) for name, tensor in load_file(options.input).items()}
     lengths = tensors["cu_seqlens"].diff().tolist()
     rows = tensors["input_ids"].long().split(lengths)
     bert = load_bert(options.model, DTYPES[options.dtype], "sdpa").to(options.device)
     order, size = tensors["order"].tolist(), int(tensors["batch_size"])
-    weights = {name: tensor.float() for name, tensor in tensors.items() if name.startswith(("rnn.", "out."))}
+    weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("rnn.", "out."))}
     head = Head(weights, options.side == "padded")
     batches = []
     for begin in range(0, len(order), size):
@@ -44,7 +45,7 @@ def make_work(options):
         inside = [lengths[index] for index in chosen]
         ids = pad(torch.cat([rows[index] for index in chosen]), inside)
         last = torch.tensor(inside, device=options.device) - 1
-        batches.append((ids, attention_mask(inside).to(options.device), inside, last, tensors["labels"][chosen].float()))
+        batches.append((ids, attention_mask(inside).to(options.device), inside, last, tensors["labels"][chosen]))
     bf16 = torch.autocast(options.device, torch.bfloat16, enabled=options.dtype == "bf16")
 
     def run():
