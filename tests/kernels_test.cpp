@@ -225,3 +225,11 @@ TEST_CASE("an operation that names its gradient has one registered") {
     if (!operation->backward().empty()) CHECK(find_operation(operation->backward()) != nullptr);
   }
 }
+
+TEST_CASE("no contract allows more than three times plain's error") {
+  for (const AnyOperation* operation : operations())
+    for (DType dtype : operation->dtypes()) {
+      INFO(operation->name() << "/" << to_string(dtype));
+      CHECK(operation->tolerance(dtype).factor <= 3);
+    }
+}
