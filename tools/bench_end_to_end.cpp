@@ -233,8 +233,10 @@ class Comparison {
         std::printf("  %.2g at step %ld\n", v["largest_deviation"].get<double>(),
                     v["largest_deviation_step"].get<long>());
     }
-    std::printf("times: median over steps of the variant's time over the first one's in the same step\n");
-    if (device_ == Device::simt) std::printf("simt's times would say nothing of a GPU\n");
+    std::printf(
+        device_ == Device::simt
+            ? "simt's times would say nothing of a GPU\n"
+            : "times: median over steps of the variant's time over the first one's in the same step\n");
   }
 
   void write(const json& result) const {
