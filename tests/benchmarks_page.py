@@ -37,8 +37,9 @@ def holds_all_figures(page):
     expect(row_of(page, "gelu", "plain", "no figure: wrong in 3 places"), "a variant without a figure says why", page)
     expect(row_of(page, "layer_norm", "vectors *", "0.0250"), "the bench inside a file of gpu-check", page)
     expect(row_of(page, "racecheck", "left out: no time"), "a step of gpu-check", page)
-    expect("1.25 s for epoch 1" in page and "123,456 tokens/s" in page, "the training of gpu-check", page)
+    expect("`train_small_bf16`: 1.25 s for epoch 1" in page and "123,456 tokens/s" in page, "the training of gpu-check", page)
     expect("copy of 2500.0 GB/s" in page and "product of 600000 GFLOP/s" in page, "the roofs are stated", page)
+    expect("holds 1 in 1 of 2 comparisons" in page and "5 % is found in 2 of 2" in page, "the bench against itself", page)
     expect("Measured on a processor and not on a GPU" in page and page.rstrip().endswith("BiGRU, 32 x 256."), "what waits for a GPU", page)
 
 
@@ -58,7 +59,8 @@ def main():
         expect(shown == set(plots), "the page shows all plots", plots)
         for name in plots:
             texts = "".join(xml.etree.ElementTree.parse(files / name).getroot().itertext())
-            expect("GFLOP/s" in texts if name.startswith("roofline") else "Tenon" in texts, f"{name} has its labels", texts)
+            label = {"roofline": "GFLOP/s", "against": "Tenon", "self": "slowed down"}[name.partition("_")[0]]
+            expect(label in texts, f"{name} has its labels", texts)
 
         expect(make_page(docs, "--check").returncode == 0, "a fresh page is up to date")
         plot = files / "roofline_test_gpu_bf16.svg"

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 
-SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "tools" / "gpu-check"
+TOOLS = pathlib.Path(__file__).resolve().parent.parent / "tools"
+SCRIPT = TOOLS / "gpu-check"
 
 
 def check(*options, **environment):
@@ -47,6 +48,14 @@ def main():
             expect("test_loss" in report[run][-1], f"{run} came to its end", rehearsal)
         expect(report["bench"][0]["results"][0]["variants"], "the bench has figures", rehearsal)
         expect(report["device"] == "cpu" and report["gpu"] == "none", "the report says that it is none of a GPU", rehearsal)
+
+        docs = folder / "docs"
+        (docs / "benchmarks").mkdir(parents=True)
+        out.rename(docs / "benchmarks" / "gpu_check.json")
+        page = subprocess.run([sys.executable, TOOLS / "baseline" / "make_page.py", "--docs", docs], text=True, stderr=subprocess.PIPE)
+        expect(page.returncode == 0, f"the page of benchmarks takes the report: {page.stderr}", rehearsal)
+        text = (docs / "benchmarks.md").read_text()
+        expect("`train_small_fp32`" in text and "| gelu | erf 64x768 |" in text, f"the page shows the report: {text}", rehearsal)
 
         failing = check("--dry-run", "--build", build, "--out", out, TENON_KERNEL="no_such_operation=plain")
         expect(failing.returncode == 1 and "train_small_fp32" in failing.stderr, "a step that fails is named", failing)

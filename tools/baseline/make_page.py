@@ -1,5 +1,5 @@
 """Writes docs/benchmarks.md and its plots from the JSON files of docs/benchmarks/, which may be any of: bench.py --json,
-tenon bench --json, tools/gpu-check, collect_runs.py, bench_predict.py, minilm_parity.py and ptxas.json.
+tenon bench --json (and --self-check), tools/gpu-check, collect_runs.py, bench_predict.py, minilm_parity.py and ptxas.json.
 
 --check fails if the page or a plot is not what the files say. Needs nothing but Python.
 """
@@ -133,6 +133,7 @@ def page(found):
         lines.append(f"\nParity of all-MiniLM-L6-v2 with PyTorch: see `benchmarks/minilm_parity.json` ({parity['date'][:10]}).")
     checks = found.get("gpu_check", [])
     add(page_kernels.bench(found.get("bench", []) + [one for check in checks for one in page_kernels.with_gpu(check)], machine_of))
+    add(page_kernels.self_checks(found.get("bench_self_check", []), machine_of))
     lines += page_kernels.gpu_checks(checks)
     for result in found.get("ptxas", []):
         lines += page_kernels.ptxas(result)

@@ -77,6 +77,26 @@ def bench(reports, machine_of):
     return lines, images
 
 
+def self_checks(reports, machine_of):
+    """`tenon bench --self-check`: a variant against itself, and against itself made slower."""
+    lines, images = [], {}
+    for report in reports:
+        machine = machine_of(facts(report, {"device": report["device"]["name"]}))
+        series = {"itself": [], "itself, slowed down": []}
+        for one in report["comparisons"]:
+            low, high = one["interval"]
+            series["itself, slowed down" if one["planted"] else "itself"].append((low, one["ratio"], high))
+        planted = max(one["planted"] for one in report["comparisons"])
+        image = f"self_check_{machine.slug}.svg"
+        images[image] = svg.intervals(series, "time over its own", [1, 1 + planted])
+        same, slowed = (len(entries) for entries in series.values())
+        lines.append(f"\n## Whether `tenon bench` can be trusted: {machine.name}, {report['date'][:10]}\n")
+        lines.append(f"`tenon bench --self-check`, {report['op']} {report['case']} in {report['dtype']} at revision {report['revision']}: the 99 %")
+        lines.append(f"interval of a variant's time over its own holds 1 in {report['covered']} of {same} comparisons, and a planted slowdown of")
+        lines.append(f"{100 * planted:.0f} % is found in {report['found']} of {slowed}.\n\n![intervals](benchmarks/{image})")
+    return lines, images
+
+
 def with_gpu(report):
     """The reports of `tenon bench` in a file of gpu-check; they name the GPU."""
     gpu = {"gpu": report["gpu"], "driver": report["driver"]} if report["device"] == "cuda" else {}
@@ -90,13 +110,12 @@ def gpu_checks(reports):
         lines.append(f"\n## tools/gpu-check: {what}, {report['date'][:10]}\n")
         lines += [f"{report['seconds']} s in all.\n", "| step | status | s |", "|---|---|---|"]
         lines += [f"| {step['name']} | {step['status']} | {step['seconds']} |" for step in report["steps"]]
-        for key, what in (("train_small", "the small encoder"), ("train_bert_base", "a BERT-base")):
-            epochs = [entry for entry in report[key] if "epoch" in entry]
-            rates = [entry["tokens_per_second"] for entry in report[key] if "tokens_per_second" in entry]
-            if epochs and rates:
-                last = epochs[-1]
-                lines.append(f"\nTraining with {what}: {last['seconds']:.2f} s for epoch {last['epoch']}, training loss")
-                lines.append(f"{last['train_loss']:.4f}, at best {max(rates):,.0f} tokens/s in a step.")
+        for run, metrics in report.items():
+            epochs = [entry for entry in metrics if "epoch" in entry] if run.startswith("train_") else []
+            if epochs:
+                rates = [entry["tokens_per_second"] for entry in metrics if "tokens_per_second" in entry]
+                lines.append(f"\n`{run}`: {epochs[-1]['seconds']:.2f} s for epoch {epochs[-1]['epoch']}, training loss")
+                lines.append(f"{epochs[-1]['train_loss']:.4f}, at best {max(rates):,.0f} tokens/s in a step.")
     return lines
 
 

@@ -37,7 +37,7 @@ def number(value):
 
 
 class Plot:
-    def __init__(self, width, height, left=60, right=20, top=16, bottom=44):
+    def __init__(self, width, height, left=60, right=20, top=24, bottom=44):
         self.width, self.height = width, height
         self.left, self.right, self.top, self.bottom = left, width - right, top, height - bottom
         self.parts = []
@@ -63,7 +63,7 @@ class Plot:
         for tick in axis.ticks():
             self.line([(self.left, axis(tick)), (self.right, axis(tick))], "#ddd")
             self.text(self.left - 6, axis(tick) + 4, number(tick), "end")
-        self.text(6, self.top - 4, label)
+        self.text(6, self.top - 11, label)
 
     def legend(self, entries, x, y):
         for index, (name, colour) in enumerate(entries):
@@ -95,6 +95,26 @@ def dots(rows, label):
         for name, (low, value, high) in row.items():
             plot.line([(axis(low), y), (axis(high), y)], names[name], 2)
             plot.dot(axis(value), y, names[name], f"{name}: {value:.2f}")
+    plot.legend(list(names.items()), plot.right + 16, plot.top + 8)
+    return str(plot)
+
+
+def intervals(series, label, marks):
+    """series: {name: [(low, value, high)]}, side by side; marks are values with a line across."""
+    names = colours_of(series)
+    plot = Plot(620, 260, right=190, bottom=30)
+    values = [value for entries in series.values() for triple in entries for value in triple]
+    y = Axis([*values, *marks], plot.bottom, plot.top)
+    plot.y_axis(y, label)
+    for mark in marks:
+        plot.line([(plot.left, y(mark)), (plot.right, y(mark))], "#222")
+    longest = max(len(entries) for entries in series.values())
+    x = Axis([-0.5, longest - 0.5], plot.left, plot.right)
+    for offset, (name, entries) in enumerate(series.items()):
+        for index, (low, value, high) in enumerate(entries):
+            at = round(x(index + 0.3 * offset / len(series)), 1)
+            plot.line([(at, y(low)), (at, y(high))], names[name], 2)
+            plot.dot(at, y(value), names[name], f"{value:.3f}", radius=3)
     plot.legend(list(names.items()), plot.right + 16, plot.top + 8)
     return str(plot)
 
