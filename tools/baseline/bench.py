@@ -14,6 +14,8 @@ import argparse
 import contextlib
 import json
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -169,6 +171,7 @@ def can_run(name, options):
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # no side is left behind, stopped
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     options.tenon = report.program(options.tenon)
     refused = []
