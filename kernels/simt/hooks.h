@@ -6,8 +6,8 @@ namespace tenon::simt {
 
 // The stack of the fiber that runs a kernel; null wherever the running code is not a kernel's. Hooks look at
 // nothing else first: an access outside kernels, or to the thread's own stack, costs a compare. In this model
-// of thread-local storage it is one instruction to read; that takes 8 bytes of the few hundred that a program
-// keeps for libraries which it loads while it runs.
+// of thread-local storage it is one instruction to read. In return all such variables of the library, 600
+// bytes, must fit into what a program keeps for libraries that it loads while it runs (glibc: some 1600).
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local const std::byte* kernel_stack;
 
 // Code of the emulator itself is not a kernel's, even where it was called from one.
