@@ -129,6 +129,9 @@ def small_works(tenon):
         for result in results.values():
             expect(result["verified"]["worst_error"]["tenon"] < 1e-4, f"{result['case']} agrees")
 
+        wrong = subprocess.run([tenon, "bench", "--against", "pytorch", "no_such_work"], text=True, stderr=subprocess.PIPE)
+        expect(wrong.returncode == 2 and "no_such_work" in wrong.stderr and len(wrong.stderr.splitlines()) == 1, "an unknown work")
+
         # The same names, but Tenon's side reads another file.
         command = Case.command
 

@@ -339,7 +339,11 @@ TEST_CASE("a variant that is forced where it cannot run") {
 TEST_CASE("PyTorch is to be compared with, but its side is not there") {
   check_refused(tenon_program("bench --against pytorch", "", "TENON_BASELINE=/no/such/folder"),
                 {"/no/such/folder", "TENON_BASELINE"});
-  CHECK(tenon_program("bench --against abacus").code == 2);
+  for (const char* wrong : {"abacus", "pytorch --device simt", "pytorch --dtype f64"}) {
+    const Outcome outcome = tenon_program(std::string("bench --against ") + wrong);
+    CHECK(outcome.code == 2);
+    CHECK(lines_of(outcome.err).size() == 1);
+  }
 }
 
 TEST_CASE("a token id past the vocabulary") {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "engine/precision.h"
 #include "kernels/base/error.h"
 
 namespace tenon {
@@ -46,6 +47,11 @@ void AgainstOptions::add_to(CLI::App& command) {
 void bench_against(const AgainstOptions& options, const ComputeOptions& compute,
                    const std::vector<std::string>& works, const std::string& model,
                    const std::string& json_file) {
+  as_usage([&] {
+    parse_precision(compute.dtype);
+    check(compute.device == "cpu" || compute.device == "cuda", "--against pytorch has no --device ",
+          compute.device, "; use cpu or cuda");
+  });
   const std::string script = (baseline_folder() / "against.sh").string();
   std::vector<std::string> arguments{script};
   arguments.insert(arguments.end(), works.begin(), works.end());

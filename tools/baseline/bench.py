@@ -135,8 +135,13 @@ def chosen_cases(names, parser):
     return [name for name, case in CASES.items() if not names or name in names or case.work in names]
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"tenon: {message}\n")
+
+
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="WORK", help=f"of {', '.join(CASES)}, or the works they begin with (default: all)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["fp32", "tf32", "bf16"], default="fp32")

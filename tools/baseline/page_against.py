@@ -9,7 +9,7 @@ HEAD = """
 must have read the same inputs (by hash) with the same number of tokens, in the same type, on the same device and with as many
 threads, and give the same results in the first round, in the last and in one between; otherwise there is no figure. Each works on the same buffers in all rounds. "Times"
 is a side's median over Tenon's with its 95 % interval (bootstrap over the rounds); "computed" is what a side computes with its padding
-over the tokens that there are. Weights are random, and reviews are ids of random words with the lengths of random IMDB reviews, cut at 512 tokens (256 in the epoch).
+over the tokens that there are, "peak MB" the largest resident set of its process. Weights are random, and reviews are ids of random words with the lengths of random IMDB reviews, cut at 512 tokens (256 in the epoch).
 
 In fp32 a result may differ from PyTorch's by 1e-4 of the largest; in tf32 and bf16 the reference is PyTorch in fp32, and a result
 may have three times the error that PyTorch has in that type. TF32 is set alike for products and for cuDNN."""
