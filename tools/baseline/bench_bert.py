@@ -69,8 +69,10 @@ def cached(options, name, make):
     weights = next(options.model.glob("*.safetensors"))
     path = ROOT / "build" / "baseline" / f"{options.model.resolve().name}-{weights.stat().st_mtime_ns}.{name}"
     if not path.exists():
+        unfinished = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        make(path)
+        make(unfinished)
+        unfinished.rename(path)
     return path
 
 
