@@ -5,6 +5,7 @@
 #include "engine/nn/in_layer.h"
 #include "engine/precision.h"
 #include "engine/random.h"
+#include "engine/watch.h"
 #include "kernels/base/select.h"
 #include "kernels/gru/gru_sequence.h"
 
@@ -58,7 +59,7 @@ Gru::Output Gru::operator()(const Tensor& x, const PackedBatch& batch) {
     }
     auto [y, h_n] =
         gru_sequence(output.y, batch.cu_seqlens, batch.max_seqlen, weights_of(layer, output.y.dtype()));
-    output.y = std::move(y);
+    output.y = watched(path_, str(".l", layer), y);
     output.h_n.push_back(std::move(h_n));
   }
   return output;

@@ -1,18 +1,15 @@
 #include "models/bert/bert.h"
 
 #include <cmath>
-#include <optional>
 
 #include "engine/autograd.h"
 #include "engine/nn/in_layer.h"
 #include "engine/precision.h"
 #include "engine/random.h"
+#include "engine/watch.h"
 #include "kernels/elementwise/unary.h"
 
 namespace tenon {
-namespace {
-
-// Activations that the product applies itself; the others follow it as an operation of their own.
 std::optional<Activation> fused_activation(std::string_view name) {
   if (name == "gelu" || name == "gelu_python") return Activation::gelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh" || name == "gelu_fast")
@@ -20,8 +17,6 @@ std::optional<Activation> fused_activation(std::string_view name) {
   if (name == "relu") return Activation::relu;
   return std::nullopt;
 }
-
-}  // namespace
 
 bool is_bert_activation(std::string_view name) {
   if (fused_activation(name)) return true;
@@ -63,7 +58,9 @@ Tensor BertEmbeddings::operator()(const BertContext& context) {
   const Tensor x = embedding(batch.input_ids, batch.positions, {}, word_embeddings_.weight,
                              position_embeddings_.weight, token_type_embeddings_.weight,
                              layer_norm_.weight(type), layer_norm_.bias(type), layer_norm_.eps());
-  return dropout(to_activation_type(x), batch.row_keys, context.hidden_dropout("bert.embeddings.dropout"));
+  const Tensor normalised = to_activation_type(watched("bert.embeddings", ".LayerNorm", x));
+  return watched("bert.embeddings", "",
+                 dropout(normalised, batch.row_keys, context.hidden_dropout("bert.embeddings.dropout")));
 }
 
 BertLayer::BertLayer(const BertConfig& c, int index)
@@ -96,22 +93,30 @@ Tensor BertLayer::operator()(const Tensor& x, const BertContext& context) {
 Tensor BertLayer::attend(const Tensor& x, const BertContext& context) {
   const auto heads = static_cast<int>(context.config.num_attention_heads);
   const double scale = 1 / std::sqrt(static_cast<double>(context.config.hidden_size / heads));
-  const Tensor mixed = attention(
-      query_(x), key_(x), value_(x), context.batch.cu_seqlens, heads, context.batch.max_seqlen, scale,
-      context.attention_dropout(path_ + ".attention.self.dropout"), context.batch.first_sequence);
-  return dropout_residual_layer_norm(attention_output_(mixed), x, attention_norm_.weight(x.dtype()),
-                                     attention_norm_.bias(x.dtype()), attention_norm_.eps(),
-                                     context.batch.row_keys,
-                                     context.hidden_dropout(path_ + ".attention.output.dropout"));
+  const Tensor q = watched(path_, ".attention.self.query", query_(x));
+  const Tensor k = watched(path_, ".attention.self.key", key_(x));
+  const Tensor v = watched(path_, ".attention.self.value", value_(x));
+  const Tensor mixed = watched(
+      path_, ".attention.self",
+      attention(q, k, v, context.batch.cu_seqlens, heads, context.batch.max_seqlen, scale,
+                context.attention_dropout(path_ + ".attention.self.dropout"), context.batch.first_sequence));
+  const Tensor y = watched(path_, ".attention.output.dense", attention_output_(mixed));
+  return watched(
+      path_, ".attention.output.LayerNorm",
+      dropout_residual_layer_norm(y, x, attention_norm_.weight(x.dtype()), attention_norm_.bias(x.dtype()),
+                                  attention_norm_.eps(), context.batch.row_keys,
+                                  context.hidden_dropout(path_ + ".attention.output.dropout")));
 }
 
 Tensor BertLayer::feed_forward(const Tensor& x, const BertContext& context) {
   const auto fused = fused_activation(context.config.hidden_act);
   Tensor wide = intermediate_(x, fused.value_or(Activation::none));
   if (!fused) wide = activation(wide, context.config.hidden_act);
-  return dropout_residual_layer_norm(output_(wide), x, output_norm_.weight(x.dtype()),
-                                     output_norm_.bias(x.dtype()), output_norm_.eps(), context.batch.row_keys,
-                                     context.hidden_dropout(path_ + ".output.dropout"));
+  const Tensor y = watched(path_, ".output.dense", output_(watched(path_, ".intermediate", wide)));
+  return watched(path_, ".output.LayerNorm",
+                 dropout_residual_layer_norm(
+                     y, x, output_norm_.weight(x.dtype()), output_norm_.bias(x.dtype()), output_norm_.eps(),
+                     context.batch.row_keys, context.hidden_dropout(path_ + ".output.dropout")));
 }
 
 Bert::Bert(const BertConfig& config, bool with_pooler) : config_(config), embeddings_(config_) {

@@ -1,5 +1,7 @@
 // BERT (Devlin et al. 2018) as transformers' BertModel has it, on packed rows, with its parameter names.
 #pragma once
+#include <optional>
+
 #include "engine/nn/layer_norm.h"
 #include "engine/nn/linear.h"
 #include "models/bert/config.h"
@@ -8,6 +10,8 @@
 namespace tenon {
 
 bool is_bert_activation(std::string_view hidden_act);
+// Activations that the product applies itself; the others follow it as an operation of their own.
+std::optional<Activation> fused_activation(std::string_view hidden_act);
 
 // What every part of the model is given: sizes, and the dropouts of this step, active in training only.
 struct BertContext {

@@ -2,6 +2,7 @@
 
 #include "engine/precision.h"
 #include "engine/random.h"
+#include "engine/watch.h"
 
 namespace tenon {
 
@@ -25,9 +26,10 @@ Tensor SentimentModel::head(const Tensor& features, const PackedBatch& batch) {
   Tensor last = states;
   if (config_.bidirectional)
     last = concat_columns(slice_rows(states, 0, sequences), slice_rows(states, sequences, 2 * sequences));
+  last = watched("rnn", ".last", last);
   if (training())
     last = dropout(last, batch.sequence_keys, {config_.dropout, random_key(operation_key("dropout"))});
-  return reshape(out_(last), {sequences});
+  return watched("out", "", reshape(out_(last), {sequences}));
 }
 
 void SentimentModel::init_head(uint64_t seed) {
