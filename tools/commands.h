@@ -18,6 +18,7 @@ void add_convert(CLI::App& program);
 void add_kernels(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_bench(CLI::App& program);
+void add_compare(CLI::App& program);
 
 // Options that every command which computes has.
 struct ComputeOptions {

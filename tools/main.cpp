@@ -155,6 +155,7 @@ int main(int argc, char** argv) {
   tenon::add_kernels(program);
   tenon::add_generate(program);
   tenon::add_bench(program);
+  tenon::add_compare(program);
   try {
     program.parse(argc, argv);
     return 0;

@@ -10,6 +10,7 @@
 #include "kernels/elementwise/unary.h"
 
 namespace tenon {
+
 std::optional<Activation> fused_activation(std::string_view name) {
   if (name == "gelu" || name == "gelu_python") return Activation::gelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh" || name == "gelu_fast")
@@ -93,17 +94,17 @@ Tensor BertLayer::operator()(const Tensor& x, const BertContext& context) {
 Tensor BertLayer::attend(const Tensor& x, const BertContext& context) {
   const auto heads = static_cast<int>(context.config.num_attention_heads);
   const double scale = 1 / std::sqrt(static_cast<double>(context.config.hidden_size / heads));
-  const Tensor q = watched(path_, ".attention.self.query", query_(x));
-  const Tensor k = watched(path_, ".attention.self.key", key_(x));
-  const Tensor v = watched(path_, ".attention.self.value", value_(x));
   const Tensor mixed = watched(
       path_, ".attention.self",
-      attention(q, k, v, context.batch.cu_seqlens, heads, context.batch.max_seqlen, scale,
-                context.attention_dropout(path_ + ".attention.self.dropout"), context.batch.first_sequence));
-  const Tensor y = watched(path_, ".attention.output.dense", attention_output_(mixed));
+      attention(watched(path_, ".attention.self.query", query_(x)),
+                watched(path_, ".attention.self.key", key_(x)),
+                watched(path_, ".attention.self.value", value_(x)), context.batch.cu_seqlens, heads,
+                context.batch.max_seqlen, scale, context.attention_dropout(path_ + ".attention.self.dropout"),
+                context.batch.first_sequence));
   return watched(
       path_, ".attention.output.LayerNorm",
-      dropout_residual_layer_norm(y, x, attention_norm_.weight(x.dtype()), attention_norm_.bias(x.dtype()),
+      dropout_residual_layer_norm(watched(path_, ".attention.output.dense", attention_output_(mixed)), x,
+                                  attention_norm_.weight(x.dtype()), attention_norm_.bias(x.dtype()),
                                   attention_norm_.eps(), context.batch.row_keys,
                                   context.hidden_dropout(path_ + ".attention.output.dropout")));
 }
@@ -112,11 +113,12 @@ Tensor BertLayer::feed_forward(const Tensor& x, const BertContext& context) {
   const auto fused = fused_activation(context.config.hidden_act);
   Tensor wide = intermediate_(x, fused.value_or(Activation::none));
   if (!fused) wide = activation(wide, context.config.hidden_act);
-  const Tensor y = watched(path_, ".output.dense", output_(watched(path_, ".intermediate", wide)));
+  wide = watched(path_, ".intermediate", wide);
   return watched(path_, ".output.LayerNorm",
-                 dropout_residual_layer_norm(
-                     y, x, output_norm_.weight(x.dtype()), output_norm_.bias(x.dtype()), output_norm_.eps(),
-                     context.batch.row_keys, context.hidden_dropout(path_ + ".output.dropout")));
+                 dropout_residual_layer_norm(watched(path_, ".output.dense", output_(wide)), x,
+                                             output_norm_.weight(x.dtype()), output_norm_.bias(x.dtype()),
+                                             output_norm_.eps(), context.batch.row_keys,
+                                             context.hidden_dropout(path_ + ".output.dropout")));
 }
 
 Bert::Bert(const BertConfig& config, bool with_pooler) : config_(config), embeddings_(config_) {

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 import golden_bert
+import golden_compare
 import golden_operations
 import golden_pickles
 import golden_training
@@ -23,7 +24,7 @@ def main():
     )
     out = parser.parse_args().out
     torch.set_num_threads(1)  # one order of every sum
-    for module in (golden_bert, golden_operations, golden_pickles, golden_training):
+    for module in (golden_bert, golden_compare, golden_operations, golden_pickles, golden_training):
         module.write(out)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.2f} MB")

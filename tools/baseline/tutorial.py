@@ -12,13 +12,13 @@ from common import attention_mask
 
 
 class SentimentModel(nn.Module):
-    def __init__(self, bert, hidden_size=256, layers=2, dropout=0.25):
+    def __init__(self, bert, hidden_size=256, layers=2, dropout=0.25, bidirectional=True):
         super().__init__()
         self.bert = bert
         self.rnn = nn.GRU(
-            bert.config.hidden_size, hidden_size, layers, bidirectional=True, batch_first=True, dropout=dropout
+            bert.config.hidden_size, hidden_size, layers, bidirectional=bidirectional, batch_first=True, dropout=dropout
         )
-        self.out = nn.Linear(2 * hidden_size, 1)
+        self.out = nn.Linear((2 if bidirectional else 1) * hidden_size, 1)
         self.dropout = nn.Dropout(dropout)
 
     def features(self, input_ids, lengths):
