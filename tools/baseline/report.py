@@ -38,10 +38,16 @@ def gpu_name():
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
+def revision():
+    """Of the sources; "-dirty" if they differ from it, the figures and their page aside."""
+    git = lambda *words: subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs/benchmarks*")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
 def machine(device="cpu"):
     info = Path("/proc/cpuinfo").read_text()
     model = next((line.partition(": ")[2] for line in info.splitlines() if line.startswith("model name")), "unknown")
-    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     packages = ("torch", "transformers", "tokenizers", "onnxruntime", "ctranslate2", "numpy")
     gpu = {"gpu": gpu_name()} if device == "cuda" else {}
     return {
@@ -50,7 +56,7 @@ def machine(device="cpu"):
         "processor": model,
         "threads": threads(),
         "system": platform.platform(),
-        "revision": revision.stdout.strip(),
+        "revision": revision(),
         "versions": {package: installed(package) for package in packages},
     }
 
