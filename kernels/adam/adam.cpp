@@ -2,6 +2,7 @@
 #include "kernels/adam/adam.h"
 
 #include "kernels/adam/formula.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -74,6 +75,10 @@ std::vector<Case<Adam::Args>> Adam::cases(DType dtype) {
   add("a BiGRU and its head", make({{nullptr, dtype, {2759169}}}), true, put_squares);
   return cases;
 }
+
+const RegisterShapes<Adam> shapes_of_adam{"ELEMENTS", [](DType dtype, const Extents& e) -> Case<Adam::Args> {
+                                            return {"", make({{nullptr, dtype, {e[0]}}}), false, put_squares};
+                                          }};
 
 Cost Adam::cost(const Args& a) {
   double elements = 0;

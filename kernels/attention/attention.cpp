@@ -6,6 +6,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -205,6 +206,32 @@ void fill_backward(AttentionBackward::Args& a, const Shape& s) {
   dispatch<float, bf16>(a.q.dtype, [&]<class T>() { forward<T>(made); });
 }
 
+Case<Attention::Args> make_case(DType dtype, const Shape& s) {
+  Attention::Args a;
+  a.q = a.k = a.v = rows_of(dtype, s);
+  a.out = {nullptr, dtype, {a.q.shape[0], a.q.shape[1]}};
+  a.lse = {nullptr, dtype == DType::f64 ? DType::f64 : DType::f32, {s.heads, a.q.shape[0]}};
+  a.cu_seqlens = {nullptr, DType::i32, {static_cast<int64_t>(s.lengths.size()) + 1}};
+  set_scalars(a, s);
+  return {s.name, a, s.large, [s](Attention::Args& filled) { fill_forward(filled, s); }};
+}
+
+Case<AttentionBackward::Args> make_backward_case(DType dtype, const Shape& s) {
+  AttentionBackward::Args a;
+  a.q = a.k = a.v = a.dq = a.dk = a.dv = rows_of(dtype, s);
+  a.dout = a.out = {nullptr, dtype, {a.q.shape[0], a.q.shape[1]}};
+  a.lse = {nullptr, dtype == DType::f64 ? DType::f64 : DType::f32, {s.heads, a.q.shape[0]}};
+  a.cu_seqlens = {nullptr, DType::i32, {static_cast<int64_t>(s.lengths.size()) + 1}};
+  set_scalars(a, s);
+  return {s.name, a, s.large, [s](AttentionBackward::Args& filled) { fill_backward(filled, s); }};
+}
+
+// Sequences, tokens of each, heads, size of a head.
+Shape equal_lengths(const Extents& e) {
+  return {"", std::vector<int>(static_cast<size_t>(e[0]), static_cast<int>(e[1])), static_cast<int>(e[2]),
+          static_cast<int>(e[3])};
+}
+
 // Pairs of a row and a column that are scored, over all heads.
 template <class Args>
 double scored_pairs(const Args& a) {
@@ -220,36 +247,28 @@ double scored_pairs(const Args& a) {
 }  // namespace
 
 std::vector<Case<Attention::Args>> Attention::cases(DType dtype) {
-  const DType stats = dtype == DType::f64 ? DType::f64 : DType::f32;
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes()) {
-    Args a;
-    a.q = a.k = a.v = rows_of(dtype, s);
-    a.out = {nullptr, dtype, {a.q.shape[0], a.q.shape[1]}};
-    a.lse = {nullptr, stats, {s.heads, a.q.shape[0]}};
-    a.cu_seqlens = {nullptr, DType::i32, {static_cast<int64_t>(s.lengths.size()) + 1}};
-    set_scalars(a, s);
-    cases.push_back({s.name, a, s.large, [s](Args& filled) { fill_forward(filled, s); }});
-  }
+  for (const Shape& s : shapes()) cases.push_back(make_case(dtype, s));
   return cases;
 }
 
+const RegisterShapes<Attention> shapes_of_attention{
+    "SEQUENCESxTOKENSxHEADSxHEAD_SIZE", [](DType dtype, const Extents& e) -> Case<Attention::Args> {
+      return make_case(dtype, equal_lengths(e));
+    }};
+
 std::vector<Case<AttentionBackward::Args>> AttentionBackward::cases(DType dtype) {
-  const DType stats = dtype == DType::f64 ? DType::f64 : DType::f32;
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes()) {
+  for (const Shape& s : shapes())
     // exp(s - lse) is as wrong as the rounding of so large an s: there is nothing to compare.
-    if (s.spread > 1) continue;
-    Args a;
-    a.q = a.k = a.v = a.dq = a.dk = a.dv = rows_of(dtype, s);
-    a.dout = a.out = {nullptr, dtype, {a.q.shape[0], a.q.shape[1]}};
-    a.lse = {nullptr, stats, {s.heads, a.q.shape[0]}};
-    a.cu_seqlens = {nullptr, DType::i32, {static_cast<int64_t>(s.lengths.size()) + 1}};
-    set_scalars(a, s);
-    cases.push_back({s.name, a, s.large, [s](Args& filled) { fill_backward(filled, s); }});
-  }
+    if (s.spread <= 1) cases.push_back(make_backward_case(dtype, s));
   return cases;
 }
+
+const RegisterShapes<AttentionBackward> shapes_of_attention_backward{
+    "SEQUENCESxTOKENSxHEADSxHEAD_SIZE", [](DType dtype, const Extents& e) -> Case<AttentionBackward::Args> {
+      return make_backward_case(dtype, equal_lengths(e));
+    }};
 
 Cost Attention::cost(const Args& a) {
   const double head_dim = static_cast<double>(a.q.shape[1]) / a.num_heads;

@@ -4,6 +4,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/bce_with_logits/formula.h"
 
@@ -75,6 +76,18 @@ std::vector<Case<BceWithLogitsBackward::Args>> BceWithLogitsBackward::cases(DTyp
   }
   return cases;
 }
+
+const RegisterShapes<BceWithLogits> shapes_of_bce_with_logits{
+    "ELEMENTS", [](DType dtype, const Extents& e) -> Case<BceWithLogits::Args> {
+      const TensorView z(nullptr, dtype, {e[0]});
+      return {"", {.logits = z, .labels = z, .loss = {nullptr, dtype, {1}}, .slopes = z}, false, fill};
+    }};
+
+const RegisterShapes<BceWithLogitsBackward> shapes_of_bce_with_logits_backward{
+    "ELEMENTS", [](DType dtype, const Extents& e) -> Case<BceWithLogitsBackward::Args> {
+      const TensorView z(nullptr, dtype, {e[0]});
+      return {"", {.dloss = {nullptr, dtype, {1}}, .slopes = z, .dlogits = z}};
+    }};
 
 Cost BceWithLogits::cost(const Args& a) {
   return {25 * static_cast<double>(a.logits.size()),

@@ -2,6 +2,7 @@
 #include "kernels/cast/cast.h"
 
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -63,6 +64,12 @@ std::vector<Case<Cast::Args>> Cast::cases(DType dtype) {
   }
   return cases;
 }
+
+const RegisterShapes<Cast> shapes_of_cast{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<Cast::Args> {
+      const DType target = dtype == DType::f32 ? DType::bf16 : DType::f32;
+      return {"", {{nullptr, dtype, {e[0], e[1]}}, {nullptr, target, {e[0], e[1]}}}};
+    }};
 
 Cost Cast::cost(const Args& a) { return {0, static_cast<double>(a.x.bytes() + a.y.bytes())}; }
 

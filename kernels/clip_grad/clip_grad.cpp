@@ -1,6 +1,7 @@
 // Cases, costs and the plain CPU variant of the scaling of all gradients.
 #include "kernels/clip_grad/clip_grad.h"
 
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -52,6 +53,11 @@ std::vector<Case<ScaleTensors::Args>> ScaleTensors::cases(DType dtype) {
   cases.push_back({"a BiGRU and its head", {{{nullptr, dtype, {2759169}}}, norm, 2}, true, put_norm<7>});
   return cases;
 }
+
+const RegisterShapes<ScaleTensors> shapes_of_scale_tensors{
+    "ELEMENTS", [](DType dtype, const Extents& e) -> Case<ScaleTensors::Args> {
+      return {"", {{{nullptr, dtype, {e[0]}}}, {nullptr, dtype, {1}}, 2}, false, put_norm<7>};
+    }};
 
 Cost ScaleTensors::cost(const Args& a) {
   double elements = 0;

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/cpu/parallel.h"
 
@@ -70,5 +71,11 @@ std::vector<Case<Copy::Args>> Copy::cases(DType dtype) {
   add("swapped dimensions", strided(dtype, {2, 5, 9}, {9, 18, 1}), cube);
   return cases;
 }
+
+const RegisterShapes<Copy> shapes_of_copy{"ROWSxCOLUMNS",
+                                          [](DType dtype, const Extents& e) -> Case<Copy::Args> {
+                                            const TensorView x(nullptr, dtype, {e[0], e[1]});
+                                            return {"", {x, x}};
+                                          }};
 
 }  // namespace tenon

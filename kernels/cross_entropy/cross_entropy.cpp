@@ -4,6 +4,7 @@
 
 #include "kernels/base/cases.h"
 #include "kernels/base/index_fault.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/cross_entropy/formula.h"
 
@@ -103,6 +104,22 @@ std::vector<Case<CrossEntropyBackward::Args>> CrossEntropyBackward::cases(DType 
   }
   return cases;
 }
+
+const RegisterShapes<CrossEntropy> shapes_of_cross_entropy{
+    "ROWSxCLASSES", [](DType dtype, const Extents& e) -> Case<CrossEntropy::Args> {
+      const TensorView z(nullptr, dtype, {e[0], e[1]});
+      return {
+          "",
+          {.logits = z, .labels = {nullptr, DType::i32, {e[0]}}, .loss = {nullptr, dtype, {1}}, .slopes = z},
+          false,
+          [](CrossEntropy::Args& a) { cases::put_indices(a.labels, a.logits.shape[1]); }};
+    }};
+
+const RegisterShapes<CrossEntropyBackward> shapes_of_cross_entropy_backward{
+    "ROWSxCLASSES", [](DType dtype, const Extents& e) -> Case<CrossEntropyBackward::Args> {
+      const TensorView z(nullptr, dtype, {e[0], e[1]});
+      return {"", {.dloss = {nullptr, dtype, {1}}, .slopes = z, .dlogits = z}};
+    }};
 
 Cost CrossEntropy::cost(const Args& a) {
   return {

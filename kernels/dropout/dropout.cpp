@@ -3,6 +3,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -31,7 +32,20 @@ const Register<DropoutOp> plain{{.name = "plain",
                                                                  [&]<class T>() { forward<T>(a); });
                                  }}};
 
+Case<DropoutOp::Args> make_case(DType dtype, int64_t rows, int64_t columns, double probability) {
+  const TensorView x(nullptr, dtype, {rows, columns});
+  const Dropout dropout{probability, {.seed = uint64_t{5} << 40, .step = 9, .operation = 77}};
+  return {str(rows, "x", columns, " p ", probability),
+          {x, {nullptr, DType::i64, {rows}}, x, dropout},
+          false,
+          [](DropoutOp::Args& a) { cases::put_row_keys(a.row_keys); }};
+}
+
 }  // namespace
+
+const RegisterShapes<DropoutOp> shapes_of_dropout_op{
+    "ROWSxCOLUMNS",
+    [](DType dtype, const Extents& e) -> Case<DropoutOp::Args> { return make_case(dtype, e[0], e[1], 0.1); }};
 
 std::vector<Case<DropoutOp::Args>> DropoutOp::cases(DType dtype) {
   struct Shape {
@@ -48,12 +62,8 @@ std::vector<Case<DropoutOp::Args>> DropoutOp::cases(DType dtype) {
                                                      {64, 30, 0.999},
                                                      {7, 64, 0},
                                                      {4096, 768, 0.1, true}}) {
-    const TensorView x(nullptr, dtype, {s.rows, s.columns});
-    const Dropout dropout{s.probability, {.seed = uint64_t{5} << 40, .step = 9, .operation = 77}};
-    cases.push_back({str(s.rows, "x", s.columns, " p ", s.probability),
-                     {x, {nullptr, DType::i64, {s.rows}}, x, dropout},
-                     s.large,
-                     [](Args& a) { cases::put_row_keys(a.row_keys); }});
+    cases.push_back(make_case(dtype, s.rows, s.columns, s.probability));
+    cases.back().large = s.large;
   }
   return cases;
 }

@@ -3,6 +3,7 @@
 #include "kernels/dropout_residual_layer_norm/dropout_residual_layer_norm.h"
 
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/layer_norm/rows.h"
 
@@ -91,29 +92,47 @@ std::string title(const Shape& s) {
 
 Dropout dropout_of(const Shape& s) { return {s.dropout, {.seed = 11, .step = 2, .operation = 5}}; }
 
+DropoutResidualLayerNorm::Args make_args(DType dtype, const Shape& s) {
+  DropoutResidualLayerNorm::Args a;
+  a.x = a.residual = a.y = a.sum = {nullptr, dtype, {s.rows, s.columns}};
+  a.gamma = a.beta = {nullptr, dtype, {s.columns}};
+  a.mean = a.rstd = {nullptr, dtype == DType::f64 ? DType::f64 : DType::f32, {s.rows}};
+  a.row_keys = {nullptr, DType::i64, {s.rows}};
+  if (s.lean) a.sum = a.row_keys = {};
+  a.dropout = dropout_of(s);
+  return a;
+}
+
+Case<DropoutResidualLayerNorm::Args> make_case(DType dtype, const Shape& s) {
+  return {title(s), make_args(dtype, s), s.large,
+          [](DropoutResidualLayerNorm::Args& a) { cases::put_row_keys(a.row_keys); }};
+}
+
+Case<DropoutResidualLayerNormBackward::Args> make_backward_case(DType dtype, const Shape& s) {
+  DropoutResidualLayerNormBackward::Args a;
+  a.dy = a.sum = a.dx = a.dresidual = {nullptr, dtype, {s.rows, s.columns}};
+  a.gamma = a.dgamma = a.dbeta = {nullptr, dtype, {s.columns}};
+  a.mean = a.rstd = {nullptr, dtype == DType::f64 ? DType::f64 : DType::f32, {s.rows}};
+  a.row_keys = {nullptr, DType::i64, {s.rows}};
+  if (s.lean) a.dx = a.row_keys = {};
+  a.dropout = dropout_of(s);
+  return {title(s), a, s.large, [](DropoutResidualLayerNormBackward::Args& filled) {
+            cases::put_row_keys(filled.row_keys);
+            cases::affine(filled.rstd, 0.1, 1);
+          }};
+}
+
 }  // namespace
 
 std::vector<Case<DropoutResidualLayerNorm::Args>> DropoutResidualLayerNorm::cases(DType dtype) {
-  const DType stats = dtype == DType::f64 ? DType::f64 : DType::f32;
-  const auto make = [&](const Shape& s) {
-    Args a;
-    a.x = a.residual = a.y = a.sum = {nullptr, dtype, {s.rows, s.columns}};
-    a.gamma = a.beta = {nullptr, dtype, {s.columns}};
-    a.mean = a.rstd = {nullptr, stats, {s.rows}};
-    a.row_keys = {nullptr, DType::i64, {s.rows}};
-    if (s.lean) a.sum = a.row_keys = {};
-    a.dropout = dropout_of(s);
-    return a;
-  };
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes)
-    cases.push_back({title(s), make(s), s.large, [](Args& a) { cases::put_row_keys(a.row_keys); }});
+  for (const Shape& s : shapes) cases.push_back(make_case(dtype, s));
   const Shape s{3, 257, 0.1};
-  cases.push_back({"offset mean", make(s), false, [](Args& a) {
+  cases.push_back({"offset mean", make_args(dtype, s), false, [](Args& a) {
                      cases::put_row_keys(a.row_keys);
                      cases::affine(a.residual, 1, 1000);
                    }});
-  cases.push_back({"huge values", make(s), false, [](Args& a) {
+  cases.push_back({"huge values", make_args(dtype, s), false, [](Args& a) {
                      cases::put_row_keys(a.row_keys);
                      cases::affine(a.x, 1e17, 0);
                    }});
@@ -122,23 +141,20 @@ std::vector<Case<DropoutResidualLayerNorm::Args>> DropoutResidualLayerNorm::case
 
 std::vector<Case<DropoutResidualLayerNormBackward::Args>> DropoutResidualLayerNormBackward::cases(
     DType dtype) {
-  const DType stats = dtype == DType::f64 ? DType::f64 : DType::f32;
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes) {
-    Args a;
-    a.dy = a.sum = a.dx = a.dresidual = {nullptr, dtype, {s.rows, s.columns}};
-    a.gamma = a.dgamma = a.dbeta = {nullptr, dtype, {s.columns}};
-    a.mean = a.rstd = {nullptr, stats, {s.rows}};
-    a.row_keys = {nullptr, DType::i64, {s.rows}};
-    if (s.lean) a.dx = a.row_keys = {};
-    a.dropout = dropout_of(s);
-    cases.push_back({title(s), a, s.large, [](Args& filled) {
-                       cases::put_row_keys(filled.row_keys);
-                       cases::affine(filled.rstd, 0.1, 1);
-                     }});
-  }
+  for (const Shape& s : shapes) cases.push_back(make_backward_case(dtype, s));
   return cases;
 }
+
+const RegisterShapes<DropoutResidualLayerNorm> shapes_of_dropout_residual_layer_norm{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<DropoutResidualLayerNorm::Args> {
+      return make_case(dtype, {e[0], e[1], 0.1});
+    }};
+
+const RegisterShapes<DropoutResidualLayerNormBackward> shapes_of_dropout_residual_layer_norm_backward{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<DropoutResidualLayerNormBackward::Args> {
+      return make_backward_case(dtype, {e[0], e[1], 0.1});
+    }};
 
 Cost DropoutResidualLayerNorm::cost(const Args& a) {
   const auto elements = static_cast<double>(a.x.size());

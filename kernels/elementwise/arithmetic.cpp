@@ -2,6 +2,7 @@
 #include "kernels/elementwise/arithmetic.h"
 
 #include "kernels/base/accumulator.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -54,6 +55,17 @@ std::vector<Case<Axpby::Args>> Axpby::cases(DType dtype) {
   cases.push_back({"scale", {x, {}, x, 0.3, 1}, false, nullptr});
   return cases;
 }
+
+const RegisterShapes<Mul> shapes_of_mul{"ELEMENTS", [](DType dtype, const Extents& e) -> Case<Mul::Args> {
+                                          const TensorView x(nullptr, dtype, {e[0]});
+                                          return {"", {x, x, x}};
+                                        }};
+
+const RegisterShapes<Axpby> shapes_of_axpby{"ELEMENTS",
+                                            [](DType dtype, const Extents& e) -> Case<Axpby::Args> {
+                                              const TensorView x(nullptr, dtype, {e[0]});
+                                              return {"", {x, x, x, 1, -0.7}};
+                                            }};
 
 Cost Mul::cost(const Args& a) {
   return {static_cast<double>(a.y.size()), static_cast<double>(3 * a.y.bytes())};

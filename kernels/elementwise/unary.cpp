@@ -6,6 +6,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/elementwise/formula.h"
 
@@ -141,6 +142,18 @@ std::vector<Case<UnaryBackward::Args>> UnaryBackward::cases(DType dtype) {
     return {x, x, x, kind};
   });
 }
+
+const RegisterShapes<Unary> shapes_of_unary{"ROWSxCOLUMNS",
+                                            [](DType dtype, const Extents& e) -> Case<Unary::Args> {
+                                              const TensorView x(nullptr, dtype, {e[0], e[1]});
+                                              return {"", {x, x, UnaryKind::silu}};
+                                            }};
+
+const RegisterShapes<UnaryBackward> shapes_of_unary_backward{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<UnaryBackward::Args> {
+      const TensorView x(nullptr, dtype, {e[0], e[1]});
+      return {"", {x, x, x, UnaryKind::silu}};
+    }};
 
 Cost Unary::cost(const Args& a) {
   return {10 * static_cast<double>(a.x.size()), static_cast<double>(2 * a.x.bytes())};

@@ -3,6 +3,7 @@
 
 #include "kernels/base/cases.h"
 #include "kernels/base/index_fault.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/layer_norm/rows.h"
 
@@ -115,6 +116,38 @@ void check_index(const TensorView& index, IndexKind kind, int64_t size) {
   }
 }
 
+Case<Embedding::Args> make_case(DType dtype, const Shape& s) {
+  Embedding::Args a;
+  a.ids = a.positions = a.token_types = {nullptr, DType::i32, {s.rows}};
+  a.word = {nullptr, dtype, {s.vocabulary, s.columns}};
+  a.position = {nullptr, dtype, {s.positions, s.columns}};
+  a.token_type = {nullptr, dtype, {2, s.columns}};
+  a.gamma = a.beta = {nullptr, dtype, {s.columns}};
+  a.y = a.sum = {nullptr, dtype, {s.rows, s.columns}};
+  a.mean = a.rstd = {nullptr, dtype == DType::f64 ? DType::f64 : DType::f32, {s.rows}};
+  if (s.lean) a.token_types = a.sum = {};
+  return {title(s), a, s.large, [s](Embedding::Args& filled) { fill_indices(filled, s); }};
+}
+
+Case<EmbeddingBackward::Args> make_backward_case(DType dtype, const Shape& s) {
+  EmbeddingBackward::Args a;
+  a.ids = a.positions = a.token_types = {nullptr, DType::i32, {s.rows}};
+  a.dword = {nullptr, dtype, {s.vocabulary, s.columns}};
+  a.dposition = {nullptr, dtype, {s.positions, s.columns}};
+  a.dtoken_type = {nullptr, dtype, {2, s.columns}};
+  a.gamma = a.dgamma = a.dbeta = {nullptr, dtype, {s.columns}};
+  a.dy = a.sum = {nullptr, dtype, {s.rows, s.columns}};
+  a.mean = a.rstd = {nullptr, dtype == DType::f64 ? DType::f64 : DType::f32, {s.rows}};
+  if (s.lean) a.token_types = {};
+  return {title(s), a, s.large, [s](EmbeddingBackward::Args& filled) {
+            fill_indices(filled, s);
+            cases::affine(filled.rstd, 0.1, 1);
+          }};
+}
+
+// Tokens and columns; the tables are as long as BERT's.
+Shape of_bert(const Extents& e) { return {e[0], 30522, 512, e[1]}; }
+
 }  // namespace
 
 void check_embedding_indices(const TensorView& ids, const TensorView& positions,
@@ -126,43 +159,25 @@ void check_embedding_indices(const TensorView& ids, const TensorView& positions,
 }
 
 std::vector<Case<Embedding::Args>> Embedding::cases(DType dtype) {
-  const DType stats = dtype == DType::f64 ? DType::f64 : DType::f32;
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes) {
-    Args a;
-    a.ids = a.positions = a.token_types = {nullptr, DType::i32, {s.rows}};
-    a.word = {nullptr, dtype, {s.vocabulary, s.columns}};
-    a.position = {nullptr, dtype, {s.positions, s.columns}};
-    a.token_type = {nullptr, dtype, {2, s.columns}};
-    a.gamma = a.beta = {nullptr, dtype, {s.columns}};
-    a.y = a.sum = {nullptr, dtype, {s.rows, s.columns}};
-    a.mean = a.rstd = {nullptr, stats, {s.rows}};
-    if (s.lean) a.token_types = a.sum = {};
-    cases.push_back({title(s), a, s.large, [s](Args& filled) { fill_indices(filled, s); }});
-  }
+  for (const Shape& s : shapes) cases.push_back(make_case(dtype, s));
   return cases;
 }
 
+const RegisterShapes<Embedding> shapes_of_embedding{
+    "TOKENSxHIDDEN",
+    [](DType dtype, const Extents& e) -> Case<Embedding::Args> { return make_case(dtype, of_bert(e)); }};
+
 std::vector<Case<EmbeddingBackward::Args>> EmbeddingBackward::cases(DType dtype) {
-  const DType stats = dtype == DType::f64 ? DType::f64 : DType::f32;
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes) {
-    Args a;
-    a.ids = a.positions = a.token_types = {nullptr, DType::i32, {s.rows}};
-    a.dword = {nullptr, dtype, {s.vocabulary, s.columns}};
-    a.dposition = {nullptr, dtype, {s.positions, s.columns}};
-    a.dtoken_type = {nullptr, dtype, {2, s.columns}};
-    a.gamma = a.dgamma = a.dbeta = {nullptr, dtype, {s.columns}};
-    a.dy = a.sum = {nullptr, dtype, {s.rows, s.columns}};
-    a.mean = a.rstd = {nullptr, stats, {s.rows}};
-    if (s.lean) a.token_types = {};
-    cases.push_back({title(s), a, s.large, [s](Args& filled) {
-                       fill_indices(filled, s);
-                       cases::affine(filled.rstd, 0.1, 1);
-                     }});
-  }
+  for (const Shape& s : shapes) cases.push_back(make_backward_case(dtype, s));
   return cases;
 }
+
+const RegisterShapes<EmbeddingBackward> shapes_of_embedding_backward{
+    "TOKENSxHIDDEN", [](DType dtype, const Extents& e) -> Case<EmbeddingBackward::Args> {
+      return make_backward_case(dtype, of_bert(e));
+    }};
 
 Cost Embedding::cost(const Args& a) {
   const auto elements = static_cast<double>(a.y.size());

@@ -6,6 +6,7 @@
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
 #include "kernels/base/index_fault.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -56,6 +57,24 @@ constexpr Shape shapes[] = {{1, 1, 1},      {5, 8, 0},      {3, 33, 100},       
 
 std::string title(const Shape& s) { return str(s.picked, " of ", s.rows, "x", s.columns); }
 
+Case<GatherRows::Args> make_case(DType dtype, const Shape& s) {
+  return {title(s),
+          {{nullptr, dtype, {s.rows, s.columns}},
+           {nullptr, DType::i32, {s.picked}},
+           {nullptr, dtype, {s.picked, s.columns}}},
+          s.large,
+          [s](GatherRows::Args& a) { cases::put_indices(a.index, s.rows); }};
+}
+
+Case<GatherRowsBackward::Args> make_backward_case(DType dtype, const Shape& s) {
+  return {title(s),
+          {{nullptr, dtype, {s.picked, s.columns}},
+           {nullptr, DType::i32, {s.picked}},
+           {nullptr, dtype, {s.rows, s.columns}}},
+          s.large,
+          [s](GatherRowsBackward::Args& a) { cases::put_indices(a.index, s.rows); }};
+}
+
 }  // namespace
 
 void check_gather_index(const TensorView& index, int64_t rows) {
@@ -67,27 +86,25 @@ void check_gather_index(const TensorView& index, int64_t rows) {
 
 std::vector<Case<GatherRows::Args>> GatherRows::cases(DType dtype) {
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes)
-    cases.push_back({title(s),
-                     {{nullptr, dtype, {s.rows, s.columns}},
-                      {nullptr, DType::i32, {s.picked}},
-                      {nullptr, dtype, {s.picked, s.columns}}},
-                     s.large,
-                     [s](Args& a) { cases::put_indices(a.index, s.rows); }});
+  for (const Shape& s : shapes) cases.push_back(make_case(dtype, s));
   return cases;
 }
 
+const RegisterShapes<GatherRows> shapes_of_gather_rows{
+    "ROWSxCOLUMNSxPICKED", [](DType dtype, const Extents& e) -> Case<GatherRows::Args> {
+      return make_case(dtype, {e[0], e[1], e[2]});
+    }};
+
 std::vector<Case<GatherRowsBackward::Args>> GatherRowsBackward::cases(DType dtype) {
   std::vector<Case<Args>> cases;
-  for (const Shape& s : shapes)
-    cases.push_back({title(s),
-                     {{nullptr, dtype, {s.picked, s.columns}},
-                      {nullptr, DType::i32, {s.picked}},
-                      {nullptr, dtype, {s.rows, s.columns}}},
-                     s.large,
-                     [s](Args& a) { cases::put_indices(a.index, s.rows); }});
+  for (const Shape& s : shapes) cases.push_back(make_backward_case(dtype, s));
   return cases;
 }
+
+const RegisterShapes<GatherRowsBackward> shapes_of_gather_rows_backward{
+    "ROWSxCOLUMNSxPICKED", [](DType dtype, const Extents& e) -> Case<GatherRowsBackward::Args> {
+      return make_backward_case(dtype, {e[0], e[1], e[2]});
+    }};
 
 Cost GatherRows::cost(const Args& a) { return {0, static_cast<double>(2 * a.y.bytes() + a.index.bytes())}; }
 

@@ -2,6 +2,7 @@
 #include "kernels/gelu/gelu.h"
 
 #include "kernels/base/accumulator.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/gelu/formula.h"
 #include "kernels/gelu/standard_math.h"
@@ -71,6 +72,18 @@ std::vector<Case<GeluBackward::Args>> GeluBackward::cases(DType dtype) {
     return {shape, shape, shape, tanh_form};
   });
 }
+
+const RegisterShapes<Gelu> shapes_of_gelu{"ROWSxCOLUMNS",
+                                          [](DType dtype, const Extents& e) -> Case<Gelu::Args> {
+                                            const TensorView x(nullptr, dtype, {e[0], e[1]});
+                                            return {"", {x, x}};
+                                          }};
+
+const RegisterShapes<GeluBackward> shapes_of_gelu_backward{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<GeluBackward::Args> {
+      const TensorView x(nullptr, dtype, {e[0], e[1]});
+      return {"", {x, x, x}};
+    }};
 
 Cost Gelu::cost(const Args& a) {
   return {20 * static_cast<double>(a.x.size()), static_cast<double>(2 * a.x.bytes())};

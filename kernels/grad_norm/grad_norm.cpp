@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -44,6 +45,11 @@ std::vector<Case<GradNorm::Args>> GradNorm::cases(DType dtype) {
   cases.push_back({"a BiGRU and its head", {{{nullptr, dtype, {2759169}}}, norm}, true});
   return cases;
 }
+
+const RegisterShapes<GradNorm> shapes_of_grad_norm{
+    "ELEMENTS", [](DType dtype, const Extents& e) -> Case<GradNorm::Args> {
+      return {"", {{{nullptr, dtype, {e[0]}}}, {nullptr, dtype, {1}}}};
+    }};
 
 Cost GradNorm::cost(const Args& a) {
   double elements = 0;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/gru/formula.h"
 #include "kernels/gru/gru_sequence.h"
 #include "kernels/gru/standard_math.h"
@@ -135,6 +136,24 @@ GruSequenceBackward::Args make_backward(DType dtype, const Shape& s) {
           .tf32 = f.tf32};
 }
 
+template <class Args>
+void fill(Args& a, const std::vector<int>& lengths) {
+  cases::put_lengths(a.cu_seqlens, lengths);
+  shrink_weights(a);
+}
+
+void fill_backward(GruSequenceBackward::Args& a, const std::vector<int>& lengths) {
+  fill(a, lengths);
+  put_gates(a.gates, a.hidden_size);
+  put_states(a.y);
+}
+
+// Sequences, tokens of each, inputs, units of each of the two directions.
+Shape equal_lengths(const Extents& e) {
+  return {"", std::vector<int>(static_cast<size_t>(e[0]), static_cast<int>(e[1])), e[2],
+          static_cast<int>(e[3]), 2};
+}
+
 double sum_of_bytes(const NamedViews& views) {
   double bytes = 0;
   for (const auto& [name, view] : views)
@@ -193,8 +212,7 @@ std::vector<Case<GruSequence::Args>> GruSequence::cases(DType dtype) {
   std::vector<Case<Args>> cases;
   const auto add = [&](std::string name, const Shape& s, Args args, double biases) {
     cases.push_back({std::move(name), args, s.large, [lengths = s.lengths, biases](Args& a) {
-                       cases::put_lengths(a.cu_seqlens, lengths);
-                       shrink_weights(a);
+                       fill(a, lengths);
                        for (int d = 0; d < a.directions; ++d) scale(a.bias_ih[d], biases);
                      }});
   };
@@ -212,12 +230,8 @@ std::vector<Case<GruSequence::Args>> GruSequence::cases(DType dtype) {
 std::vector<Case<GruSequenceBackward::Args>> GruSequenceBackward::cases(DType dtype) {
   std::vector<Case<Args>> cases;
   const auto add = [&](std::string name, const Shape& s, Args args) {
-    cases.push_back({std::move(name), args, s.large, [lengths = s.lengths](Args& a) {
-                       cases::put_lengths(a.cu_seqlens, lengths);
-                       shrink_weights(a);
-                       put_gates(a.gates, a.hidden_size);
-                       put_states(a.y);
-                     }});
+    cases.push_back(
+        {std::move(name), args, s.large, [lengths = s.lengths](Args& a) { fill_backward(a, lengths); }});
   };
   for (const Shape& s : shapes(dtype)) add(s.name, s, make_backward(dtype, s));
   for (const int hidden : {20, 64}) {
@@ -233,6 +247,19 @@ std::vector<Case<GruSequenceBackward::Args>> GruSequenceBackward::cases(DType dt
   }
   return cases;
 }
+
+const RegisterShapes<GruSequence> shapes_of_gru_sequence{
+    "SEQUENCESxTOKENSxINPUTSxHIDDEN", [](DType dtype, const Extents& e) -> Case<GruSequence::Args> {
+      const Shape s = equal_lengths(e);
+      return {"", make(dtype, s), false, [lengths = s.lengths](GruSequence::Args& a) { fill(a, lengths); }};
+    }};
+
+const RegisterShapes<GruSequenceBackward> shapes_of_gru_sequence_backward{
+    "SEQUENCESxTOKENSxINPUTSxHIDDEN", [](DType dtype, const Extents& e) -> Case<GruSequenceBackward::Args> {
+      const Shape s = equal_lengths(e);
+      return {"", make_backward(dtype, s), false,
+              [lengths = s.lengths](GruSequenceBackward::Args& a) { fill_backward(a, lengths); }};
+    }};
 
 Cost GruSequence::cost(const Args& a) {
   Args views = a;

@@ -3,6 +3,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/gru/formula.h"
 #include "kernels/gru/standard_math.h"
@@ -86,6 +87,18 @@ std::vector<Case<GruCellBackward::Args>> GruCellBackward::cases(DType dtype) {
     return {state, gates, gates, state, gates, gates, state};
   });
 }
+
+const RegisterShapes<GruCell> shapes_of_gru_cell{
+    "BATCHxHIDDEN", [](DType dtype, const Extents& e) -> Case<GruCell::Args> {
+      const TensorView gates(nullptr, dtype, {e[0], 3 * e[1]}), state(nullptr, dtype, {e[0], e[1]});
+      return {"", {gates, gates, state, state}};
+    }};
+
+const RegisterShapes<GruCellBackward> shapes_of_gru_cell_backward{
+    "BATCHxHIDDEN", [](DType dtype, const Extents& e) -> Case<GruCellBackward::Args> {
+      const TensorView gates(nullptr, dtype, {e[0], 3 * e[1]}), state(nullptr, dtype, {e[0], e[1]});
+      return {"", {state, gates, gates, state, gates, gates, state}};
+    }};
 
 Cost GruCell::cost(const Args& a) {
   return {40 * static_cast<double>(a.h.size()), static_cast<double>(2 * a.x_gates.bytes() + 2 * a.h.bytes())};

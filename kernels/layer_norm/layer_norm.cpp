@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/layer_norm/rows.h"
 
@@ -113,6 +114,17 @@ std::vector<Case<LayerNormBackward::Args>> LayerNormBackward::cases(DType dtype)
                      [](Args& a) { make_positive(a.rstd); }});
   return cases;
 }
+
+const RegisterShapes<LayerNorm> shapes_of_layer_norm{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<LayerNorm::Args> {
+      return {"", make(dtype, {e[0], e[1]})};
+    }};
+
+const RegisterShapes<LayerNormBackward> shapes_of_layer_norm_backward{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<LayerNormBackward::Args> {
+      return {"", make_backward(dtype, {e[0], e[1]}), false,
+              [](LayerNormBackward::Args& a) { make_positive(a.rstd); }};
+    }};
 
 Cost LayerNorm::cost(const Args& a) {
   const auto elements = static_cast<double>(a.x.size());

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/base/accumulator.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/base/tf32.h"
 #include "kernels/cpu/parallel.h"
@@ -236,6 +237,11 @@ std::vector<Case<Matmul::Args>> Matmul::cases(DType dtype) {
   cases.push_back({"weight gradient 768x768x16384", make(dtype, {768, 768, 16384}, true, false), true});
   return cases;
 }
+
+const RegisterShapes<Matmul> shapes_of_matmul{"MxNxK",
+                                              [](DType dtype, const Extents& e) -> Case<Matmul::Args> {
+                                                return {"", make(dtype, {e[0], e[1], e[2]})};
+                                              }};
 
 Cost Matmul::cost(const Args& a) {
   const auto [m, n, k] = sizes(a);

@@ -1,6 +1,7 @@
 // Cases, costs and the plain CPU variant of SGD: in f64 the reference, in f32 the yardstick.
 #include "kernels/sgd/sgd.h"
 
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 #include "kernels/sgd/formula.h"
 
@@ -69,6 +70,12 @@ std::vector<Case<Sgd::Args>> Sgd::cases(DType dtype) {
                    true});
   return cases;
 }
+
+const RegisterShapes<Sgd> shapes_of_sgd{
+    "ELEMENTS", [](DType dtype, const Extents& e) -> Case<Sgd::Args> {
+      const std::vector<TensorView> model = {{nullptr, dtype, {e[0]}}};
+      return {"", {.params = model, .grads = model, .momentum_buffers = model, .momentum = 0.9}};
+    }};
 
 Cost Sgd::cost(const Args& a) {
   double elements = 0;

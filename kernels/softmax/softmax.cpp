@@ -6,6 +6,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -59,6 +60,11 @@ struct Shape {
 constexpr Shape shapes[] = {{1, 1},    {0, 4},    {7, 1},     {5, 33},
                             {3, 1023}, {64, 512}, {2, 30522}, {49152, 512, true}};
 
+// Rows that sum to about one.
+void put_probabilities(SoftmaxBackward::Args& a) {
+  cases::affine(a.y, 1.0 / static_cast<double>(a.y.shape[1]), 0);
+}
+
 }  // namespace
 
 std::vector<Case<Softmax::Args>> Softmax::cases(DType dtype) {
@@ -81,12 +87,22 @@ std::vector<Case<SoftmaxBackward::Args>> SoftmaxBackward::cases(DType dtype) {
   std::vector<Case<Args>> cases;
   for (const Shape& s : shapes) {
     const TensorView y(nullptr, dtype, {s.rows, s.columns});
-    cases.push_back({str(s.rows, "x", s.columns), {y, y, y}, s.large, [](Args& a) {
-                       cases::affine(a.y, 1.0 / static_cast<double>(a.y.shape[1]), 0);
-                     }});
+    cases.push_back({str(s.rows, "x", s.columns), {y, y, y}, s.large, put_probabilities});
   }
   return cases;
 }
+
+const RegisterShapes<Softmax> shapes_of_softmax{"ROWSxCOLUMNS",
+                                                [](DType dtype, const Extents& e) -> Case<Softmax::Args> {
+                                                  const TensorView x(nullptr, dtype, {e[0], e[1]});
+                                                  return {"", {x, x}};
+                                                }};
+
+const RegisterShapes<SoftmaxBackward> shapes_of_softmax_backward{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<SoftmaxBackward::Args> {
+      const TensorView y(nullptr, dtype, {e[0], e[1]});
+      return {"", {y, y, y}, false, put_probabilities};
+    }};
 
 Cost Softmax::cost(const Args& a) {
   return {12 * static_cast<double>(a.x.size()), static_cast<double>(2 * a.x.bytes())};

@@ -3,6 +3,7 @@
 
 #include "kernels/base/accumulator.h"
 #include "kernels/base/cases.h"
+#include "kernels/base/own_shape.h"
 #include "kernels/base/registry.h"
 
 namespace tenon {
@@ -42,6 +43,9 @@ const Register<SumAll> plain_all{{.name = "plain",
                                                                   [&]<class T>() { sum_all<T>(a); });
                                   }}};
 
+// A sum that cancels has no relative error to speak of.
+void put_mean_of_one(SumAll::Args& a) { cases::affine(a.x, 0.3, 1); }
+
 }  // namespace
 
 std::vector<Case<SumRows::Args>> SumRows::cases(DType dtype) {
@@ -68,11 +72,20 @@ std::vector<Case<SumAll::Args>> SumAll::cases(DType dtype) {
   std::vector<Case<Args>> cases;
   for (int64_t size : {1, 0, 33, 1023, 100'000, 20'000'000}) {
     const Args a{{nullptr, dtype, {size}}, {nullptr, dtype, {1}}, size == 33 ? 1.0 / 33 : 1.0};
-    // A mean of one: a sum that cancels has no relative error to speak of.
-    cases.push_back({str(size), a, size > 1'000'000, [](Args& filled) { cases::affine(filled.x, 0.3, 1); }});
+    cases.push_back({str(size), a, size > 1'000'000, put_mean_of_one});
   }
   return cases;
 }
+
+const RegisterShapes<SumRows> shapes_of_sum_rows{
+    "ROWSxCOLUMNS", [](DType dtype, const Extents& e) -> Case<SumRows::Args> {
+      return {"", {{nullptr, dtype, {e[0], e[1]}}, {nullptr, dtype, {e[1]}}}};
+    }};
+
+const RegisterShapes<SumAll> shapes_of_sum_all{
+    "ELEMENTS", [](DType dtype, const Extents& e) -> Case<SumAll::Args> {
+      return {"", {{nullptr, dtype, {e[0]}}, {nullptr, dtype, {1}}}, false, put_mean_of_one};
+    }};
 
 Cost SumRows::cost(const Args& a) {
   return {static_cast<double>(a.x.size()), static_cast<double>(a.x.bytes() + a.y.bytes())};
