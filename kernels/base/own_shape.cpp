@@ -24,8 +24,10 @@ void detail::file_shapes(std::string_view operation, std::string_view form,
 }
 
 AnyCase case_at(const AnyOperation& operation, DType dtype, size_t case_index) {
-  return {operation.cases(dtype).at(case_index).name, operation.args(dtype, case_index),
-          [&operation, dtype, case_index](AnyArgs& args) { operation.fill(args, dtype, case_index); }};
+  const CaseInfo info = operation.cases(dtype).at(case_index);
+  return {info.name, operation.args(dtype, case_index),
+          [&operation, dtype, case_index](AnyArgs& args) { operation.fill(args, dtype, case_index); },
+          info.large};
 }
 
 std::string to_string(const Extents& extents) {
@@ -47,7 +49,9 @@ AnyCase case_of(const AnyOperation& operation, DType dtype, const Extents& exten
   for (int64_t each : extents)
     check(each >= 1 && each <= INT32_MAX, name, " takes a shape ", form, " of sizes from 1 to ", INT32_MAX,
           ", not ", to_string(extents));
-  return filed().at(name).case_of(dtype, extents);
+  AnyCase made = filed().at(name).case_of(dtype, extents);
+  made.large = operation.cost(made.args).bytes > 1e6;
+  return made;
 }
 
 }  // namespace tenon

@@ -14,6 +14,7 @@ struct AnyCase {
   std::string name;
   AnyArgs args;                        // without memory
   std::function<void(AnyArgs&)> fill;  // null: nothing is special to it
+  bool large = false;                  // too slow to be drawn several times
 };
 
 AnyCase case_at(const AnyOperation& operation, DType dtype, size_t case_index);

@@ -11,7 +11,7 @@ namespace tenon {
 namespace {
 
 constexpr size_t fence = 256;  // bytes before and after every buffer
-constexpr int sentinel = 0x5a;
+constexpr int sentinel = 0x5a, not_a_number = 0xff;
 
 size_t extent_bytes(const TensorView& view) {
   if (view.size() == 0) return 0;
@@ -75,18 +75,23 @@ void set_element(const TensorView& view, int64_t offset, double value) {
   }
 }
 
-// Standard normal numbers: a sum of twelve uniform ones, which is the same on every machine.
-void fill_normal(const TensorView& view, uint64_t seed, uint32_t stream) {
-  const RandomKey key{seed, 0, stream};
+// A standard normal number: a sum of twelve uniform ones, which is the same on every machine.
+double normal(const RandomKey& key, uint64_t index) {
+  double sum = -6;
+  for (uint64_t block = 0; block < 3; ++block)
+    for (uint32_t word : key.block(3 * index + block)) sum += (word + 0.5) * 0x1p-32;
+  return sum;
+}
+
+void fill_normal(const TensorView& view, uint64_t seed, uint64_t variation, uint32_t stream) {
+  const RandomKey key{seed, 0, stream}, other{seed + variation, 1, stream}, places{variation, 2, stream};
+  const auto is_varied = [&](uint64_t index) {
+    return variation != 0 && (index == 0 || places(index) % 64 == 0);
+  };
   uint64_t index = 0;
   for_each_row(view, [&](int64_t offset) {
-    for (int64_t i = 0; i < view.shape[view.rank - 1]; ++i) {
-      double sum = -6;
-      for (uint64_t block = 0; block < 3; ++block)
-        for (uint32_t word : key.block(3 * index + block)) sum += (word + 0.5) * 0x1p-32;
-      ++index;
-      set_element(view, offset + i * step_of(view), sum);
-    }
+    for (int64_t i = 0; i < view.shape[view.rank - 1]; ++i, ++index)
+      set_element(view, offset + i * step_of(view), normal(is_varied(index) ? other : key, index));
   });
 }
 
@@ -192,15 +197,6 @@ std::string judge_view(std::string_view name, const TensorView& view, const Yard
 
 constexpr uint64_t draws = 4;  // of a case's numbers, to see how wrong plain is
 
-std::unique_ptr<Problem> draw(const AnyOperation& operation, DType dtype, size_t case_index, uint64_t seed) {
-  auto host = std::make_unique<Problem>(operation.args(dtype, case_index), Device::cpu);
-  uint32_t stream = 0;
-  for (const auto& [name, view] : host->args().inputs)
-    if (view->defined() && is_floating(view->dtype)) fill_normal(*view, seed, ++stream);
-  operation.fill(host->args(), dtype, case_index);
-  return host;
-}
-
 std::unique_ptr<Problem> run_plain(const AnyOperation& operation, const Problem& host, bool in_f64) {
   auto problem = std::make_unique<Problem>(
       in_f64 ? with_f64(operation, host.args()) : operation.clone(host.args()), Device::cpu);
@@ -212,7 +208,7 @@ std::unique_ptr<Problem> run_plain(const AnyOperation& operation, const Problem&
 
 }  // namespace
 
-Problem::Problem(AnyArgs args, Device device) : device_(device), args_(std::move(args)) {
+Problem::Problem(AnyArgs args, Device device, bool guarded) : device_(device), args_(std::move(args)) {
   const auto add = [&](const NamedView& named, bool output) {
     for (Memory& memory : memories_)
       if (memory.view == named.view) {
@@ -220,23 +216,30 @@ Problem::Problem(AnyArgs args, Device device) : device_(device), args_(std::move
         return;
       }
     if (!named.view->defined()) return;
-    const size_t bytes = extent_bytes(*named.view);
-    memories_.push_back({named.view, named.name, bytes, Buffer(device, bytes + 2 * fence), !output, output});
-    Memory& memory = memories_.back();
-    const std::vector<char> fences(bytes + 2 * fence, sentinel);
-    copy(memory.buffer.data(), device, fences.data(), Device::cpu, fences.size());
-    named.view->data = data(memory);
+    Memory memory{named.view, named.name, extent_bytes(*named.view), !output, output, {}, {}, nullptr, fence};
+    if (guarded) {
+      memory.guarded.emplace(memory.bytes, fence);
+      memory.data = memory.guarded->data();
+      memory.after = memory.guarded->after();
+    } else {
+      memory.buffer = Buffer(device, memory.bytes + 2 * fence);
+      memory.data = memory.buffer.as<char>() + fence;
+    }
+    named.view->data = memory.data;
+    memories_.push_back(std::move(memory));
   };
   for (const NamedView& input : args_.inputs) add(input, false);
   for (const NamedView& output : args_.outputs) add(output, true);
+  for (const Memory& memory : memories_) {
+    const std::vector<char> fences(fence + memory.bytes + memory.after, memory.surroundings());
+    copy(memory.data - fence, device, fences.data(), Device::cpu, fences.size());
+  }
 }
-
-char* Problem::data(const Memory& memory) const { return memory.buffer.as<char>() + fence; }
 
 void Problem::load_inputs(const Problem& host) {
   for (size_t i = 0; i < memories_.size(); ++i)
     if (memories_[i].input)
-      copy(data(memories_[i]), device_, host.data(host.memories_[i]), Device::cpu, memories_[i].bytes);
+      copy(memories_[i].data, device_, host.memories_[i].data, Device::cpu, memories_[i].bytes);
 }
 
 // Gaps between strided rows keep their sentinels.
@@ -246,24 +249,25 @@ void Problem::poison_outputs() {
     std::vector<char> bytes(memory.bytes, sentinel);
     const size_t width = size_of(memory.view->dtype);
     for_each_row(*memory.view, [&](int64_t offset) {
-      std::memset(bytes.data() + static_cast<size_t>(offset) * width, 0xff,
+      std::memset(bytes.data() + static_cast<size_t>(offset) * width, not_a_number,
                   static_cast<size_t>(memory.view->shape[memory.view->rank - 1]) * width);
     });
-    copy(data(memory), device_, bytes.data(), Device::cpu, bytes.size());
+    copy(memory.data, device_, bytes.data(), Device::cpu, bytes.size());
   }
 }
 
 std::string Problem::damage(const Problem& host) {
   for (size_t i = 0; i < memories_.size(); ++i) {
     const Memory& memory = memories_[i];
-    std::vector<char> now(memory.bytes + 2 * fence);
-    copy(now.data(), Device::cpu, memory.buffer.data(), device_, now.size());
-    std::vector<char> expected(now.size(), sentinel);
-    if (memory.input && !memory.output)
-      std::memcpy(expected.data() + fence, host.data(host.memories_[i]), memory.bytes);
+    if (memory.guarded)
+      if (const std::string touched = memory.guarded->touched(); !touched.empty())
+        return str("memory outside ", memory.name, " ", touched);
+    std::vector<char> now(fence + memory.bytes + memory.after);
+    copy(now.data(), Device::cpu, memory.data - fence, device_, now.size());
+    std::vector<char> expected(now.size(), memory.surroundings());
+    if (memory.input) std::memcpy(expected.data() + fence, host.memories_[i].data, memory.bytes);
     if (memory.output) {  // the elements themselves may have changed, the gaps may not
       const size_t width = size_of(memory.view->dtype);
-      if (memory.input) std::memcpy(expected.data() + fence, host.data(host.memories_[i]), memory.bytes);
       for_each_row(*memory.view, [&](int64_t offset) {
         const size_t start = fence + static_cast<size_t>(offset) * width;
         std::memcpy(expected.data() + start, now.data() + start,
@@ -279,16 +283,27 @@ std::string Problem::damage(const Problem& host) {
   return "";
 }
 
-Verifier::Verifier(const AnyOperation& operation, DType dtype, size_t case_index, uint64_t seed)
+std::unique_ptr<Problem> make_host_problem(const AnyOperation& operation, const AnyCase& of, uint64_t seed,
+                                           uint64_t variation) {
+  auto host = std::make_unique<Problem>(operation.clone(of.args), Device::cpu);
+  uint32_t stream = 0;
+  for (const auto& [name, view] : host->args().inputs)
+    if (view->defined() && is_floating(view->dtype)) fill_normal(*view, seed, variation, ++stream);
+  if (of.fill) of.fill(host->args());
+  return host;
+}
+
+Verifier::Verifier(const AnyOperation& operation, DType dtype, const AnyCase& of, uint64_t seed,
+                   uint64_t variation)
     : operation_(operation),
       tolerance_(operation.tolerance(dtype)),
-      host_(draw(operation, dtype, case_index, seed)),
+      host_(make_host_problem(operation, of, seed, variation)),
       reference_(run_plain(operation, *host_, true)),
       yardsticks_(host_->args().outputs.size()) {
   measure_plain(*host_, *reference_);
-  if (operation.cases(dtype)[case_index].large) return;
+  if (of.large) return;
   for (uint64_t i = 1; i < draws; ++i) {
-    const auto other = draw(operation, dtype, case_index, seed + (i << 32));
+    const auto other = make_host_problem(operation, of, seed + (i << 32), variation);
     measure_plain(*other, *run_plain(operation, *other, true));
   }
 }
@@ -301,12 +316,15 @@ void Verifier::measure_plain(const Problem& host, const Problem& reference) {
 }
 
 std::string Verifier::judge(size_t variant, Device device) const {
-  Problem problem(operation_.clone(host_->args()), device);
+  Problem problem(operation_.clone(host_->args()), device, device == Device::cpu);
   problem.load_inputs(*host_);
   problem.poison_outputs();
   Stream& stream = Stream::current(device);
-  operation_.run(variant, problem.args(), stream);
-  stream.synchronize();
+  {
+    const WatchGuards watch;
+    operation_.run(variant, problem.args(), stream);
+    stream.synchronize();
+  }
   const std::string damage = problem.damage(*host_);
   return damage.empty() ? judge_outputs(problem, device) : damage;
 }
