@@ -1,4 +1,5 @@
-// What this machine can do at best, measured: the measure for "percent of peak" in benchmarks.
+// What this machine can do at best, measured: the measure for "percent of peak" in benchmarks, and the
+// ceiling that no figure may exceed.
 #pragma once
 
 namespace tenon {
@@ -11,6 +12,10 @@ struct Peak {
 
 // Takes about half a second.
 Peak measure_peak();
+
+double measure_multiply_adds();  // gflops of Peak; 0 without AVX2 and AVX-512
+double measure_copy();           // copy_gb_s of Peak
+double measure_read();           // GB/s, reading alone
 
 namespace detail {  // the number of multiply-adds done, so many rounds of a dozen registers or more
 double multiply_adds_avx512(long rounds);
