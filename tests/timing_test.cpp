@@ -58,7 +58,8 @@ void put(const Answer& answer, const Twice::Args& a) { std::memcpy(a.y.data, ans
 
 volatile float seen = 0;
 
-// What a variant was called with before, if that is not the same and still there: memory that is judged once is not.
+// What a variant was called with before, if that is not the same and still there: memory that is judged once
+// is not.
 class LastCall {
  public:
   const Twice::Args* before(const Twice::Args& now) {

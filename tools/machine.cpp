@@ -6,10 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/base/device_name.h"
-#include "kernels/base/timing.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/speed.h"
 
 namespace tenon {
+
+extern const char* const source_revision;  // cmake/revision.cmake writes it at each build
+
 namespace {
 
 std::string date() {
@@ -32,7 +35,8 @@ nlohmann::json machine_and_build() {
           {"last_level_cache_bytes", last_level_cache_bytes()},
           {"compiler", TENON_COMPILER},
           {"flags", TENON_FLAGS},
-          {"revision", TENON_REVISION}};
+          {"revision", source_revision},
+          {"dirty", std::string_view(source_revision).ends_with("-dirty")}};
 }
 
 }  // namespace tenon

@@ -5,7 +5,8 @@
 namespace tenon {
 
 // {"date", "machine", "system", "processor", "threads", "last_level_cache_bytes", "compiler", "flags",
-//  "revision"}: the date is UTC, the revision that of the sources when CMake configured.
+//  "revision", "dirty"}: the date is UTC, the revision that of the sources at the build; dirty: they differed
+//  from it.
 nlohmann::json machine_and_build();
 
 }  // namespace tenon

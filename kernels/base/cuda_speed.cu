@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kernels/base/cuda_error.h"
+#include "kernels/base/device_name.h"
 #include "kernels/base/event.h"
 #include "kernels/base/memory.h"
 #include "kernels/base/speed.h"
@@ -105,7 +106,8 @@ std::vector<std::pair<std::string, std::string>> facts() {
   int knows = 0, runtime = 0;
   check_cuda(cudaDriverGetVersion(&knows), "cudaDriverGetVersion");
   check_cuda(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
-  return {{"driver", driver()},
+  return {{"gpu", device_name(Device::cuda)},
+          {"driver", driver()},
           {"cuda", str(version(runtime), ", the driver knows ", version(knows))},
           {"clock_mhz", std::to_string(attribute(cudaDevAttrClockRate) / 1000)},
           {"memory_clock_mhz", std::to_string(attribute(cudaDevAttrMemoryClockRate) / 1000)},

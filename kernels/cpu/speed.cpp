@@ -11,7 +11,6 @@
 #include <fstream>
 
 #include "kernels/base/speed.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/peak.h"
 
 namespace tenon {
@@ -61,7 +60,7 @@ std::string line_of(const char* file, std::string_view beginning) {
 }
 
 std::vector<std::pair<std::string, std::string>> facts() {
-  return {{"clock_mhz", line_of("/proc/cpuinfo", "cpu MHz")}, {"threads", std::to_string(thread_count())}};
+  return {{"clock_mhz", line_of("/proc/cpuinfo", "cpu MHz")}};
 }
 
 const RegisterSpeed registered{Device::cpu,
