@@ -47,6 +47,7 @@ void check_bench(const BenchChoice& choice, TimingOptions timing, Device device,
   const std::vector<BenchCase> works = chosen.works(device);
   check(works.size() == 1, "--self-check takes one operation and one case");
   timing.runs = std::max(timing.runs, least_rounds);
+  timing.slow_factor = 0;
   std::printf("%s, %s, %s: %d times against itself and %d times against itself slowed down, in turn\n",
               std::string(works[0].operation->name()).c_str(), works[0].of.name.c_str(),
               to_string(works[0].dtype).c_str(), comparisons, comparisons);
