@@ -9,14 +9,14 @@ if(TENON_SIMT_HOOKS)
                               TENON_SIMT_HOOKS=1)
 endif()
 
-# Adds the sources to an object library or a program. Line tables let a fault name its line; the vectoriser would
-# only blur which access is which; #pragma unroll is nvcc's.
+# Adds the sources to an object library or a program. Line tables let a fault name its line; vectorised or merged
+# accesses would only blur which is which; #pragma unroll is nvcc's.
 function(tenon_add_simt_sources target)
   set(flags -g1 -fno-tree-vectorize -Wno-unknown-pragmas)
   if(TENON_SIMT_HOOKS)
     list(APPEND flags -fsanitize=thread)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      list(APPEND flags --param=tsan-instrument-func-entry-exit=0)
+      list(APPEND flags --param=tsan-instrument-func-entry-exit=0 -fno-store-merging)
     endif()
   endif()
   foreach(source IN LISTS ARGN)

@@ -12,8 +12,8 @@ inline namespace TENON_SIMT_BUILD {
 // Starts a copy of 4, 8 or 16 bytes; both addresses are multiples of that. Only the first valid_bytes are
 // read, the rest becomes zero: with 0, source may be any aligned address.
 template <int bytes>
-__device__ inline void copy_async(void* target, const void* source, int valid_bytes = bytes,
-                                  [[maybe_unused]] Here here = Here::current()) {
+__device__ __forceinline__ void copy_async(void* target, const void* source, int valid_bytes = bytes,
+                                           [[maybe_unused]] Here here = Here::current()) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16);
 #ifdef __CUDACC__
   const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(target));
@@ -26,22 +26,12 @@ __device__ inline void copy_async(void* target, const void* source, int valid_by
                  "r"(valid_bytes)
                  : "memory");
 #else
-  using Words = Vector<uint32_t, bytes / 4>;
   check_aligned(target, bytes, here);
   check_aligned(source, bytes, here);
   simt::check_shared(target, here);
   if (valid_bytes < 0 || valid_bytes > bytes)
     simt::kernel_fault("an asynchronous copy of more bytes than it has room for", here);
-  Words words = {};
-  if (valid_bytes == bytes)
-    words = *static_cast<const Words*>(source);
-  else
-    for (int i = 0; i < valid_bytes; ++i)
-      reinterpret_cast<unsigned char*>(&words)[i] = static_cast<const unsigned char*>(source)[i];
-  Words poison;
-  for (int i = 0; i < bytes / 4; ++i) poison[i] = 0xffffffffu;
-  *static_cast<Words*>(target) = poison;
-  simt::start_copy(target, &words, bytes);
+  simt::start_copy(target, source, bytes, valid_bytes);
 #endif
 }
 
@@ -56,20 +46,11 @@ __device__ inline void commit_copies() {
 
 // Waits until at most `pending` of this thread's groups are under way.
 template <int pending>
-__device__ inline void wait_copies() {
+__device__ __forceinline__ void wait_copies() {
 #ifdef __CUDACC__
   asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 #else
-  simt::Copy copy;
-  while (simt::next_copy(pending, copy)) {
-    if (copy.bytes == 16)
-      *static_cast<Vector<uint32_t, 4>*>(copy.target) = {copy.words[0], copy.words[1], copy.words[2],
-                                                         copy.words[3]};
-    else if (copy.bytes == 8)
-      *static_cast<Vector<uint32_t, 2>*>(copy.target) = {copy.words[0], copy.words[1]};
-    else
-      *static_cast<uint32_t*>(copy.target) = copy.words[0];
-  }
+  simt::wait_copies(pending);
 #endif
 }
 

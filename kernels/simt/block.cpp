@@ -92,6 +92,7 @@ void Block::exit_thread() {
   if (const size_t left = threads_[current_].copies.size(); left > 0)
     fault("returned while ", left, " of its asynchronous copies were under way");
   warp().exited |= lane_bit();
+  if (Counter* counter = group_.counter()) counter->exit_thread(place());
   threads_[current_].waits_for = nullptr;
   set_ready(current_ / 32, warp().ready & ~lane_bit());
   if (--live_ > 0) {
@@ -171,6 +172,7 @@ void Block::release_complete_barrier() {
   if (at_barrier_ == 0 || at_barrier_ < live_) return;
   at_barrier_ = 0;
   group_.memory().sync_block(rank_);
+  if (Counter* counter = group_.counter()) counter->sync_block(rank_);
   wake_all();
 }
 
@@ -212,6 +214,8 @@ void Block::complete(Exchange& exchange, Ordering ordering) {
     threads_[32 * number + static_cast<size_t>(std::countr_zero(rest))].waits_for = nullptr;
   if (ordering == Ordering::memory)
     group_.memory().sync_warp(rank_, static_cast<uint32_t>(number), exchange.members);
+  if (Counter* counter = group_.counter())
+    counter->sync_warp(rank_, number, exchange.members, exchange.operation);
   set_ready(number, warp().ready | exchange.members);
 }
 
@@ -239,20 +243,59 @@ void Block::check_shared(const void* address, Here here) {
   if (!holds(address)) fault("names an address outside the block's shared memory at ", here);
 }
 
-void Block::start_copy(void* target, const void* data, int bytes) {
-  Copy copy{target, bytes, {}};
-  std::memcpy(copy.words, data, static_cast<size_t>(bytes));
-  threads_[current_].copies.push_back({copy, threads_[current_].groups});
+// An access that the emulator makes for a kernel, after a check of the alignment.
+void Block::touch(const void* address, size_t bytes, AccessKind kind, const void* pc, bool counted) {
+  if (has_hooks()) judge({reinterpret_cast<uintptr_t>(address), bytes, kind, false, pc, false, counted});
+}
+
+void Block::start_copy(void* target, const void* source, int bytes, int valid_bytes, const void* pc) {
+  const auto size = static_cast<size_t>(bytes), valid = static_cast<size_t>(valid_bytes);
+  Copy copy{target, size, threads_[current_].groups, {}};
+  if (valid > 0) touch(source, valid, AccessKind::read, pc, true);
+  std::memcpy(copy.data, source, valid);
+  touch(target, size, AccessKind::write, pc, true);
+  std::memset(target, 0xff, size);
+  threads_[current_].copies.push_back(copy);
+  if (Counter* counter = group_.counter()) counter->count_copy(valid);
 }
 
 void Block::commit_copies() { ++threads_[current_].groups; }
 
-bool Block::next_copy(int pending, Copy& copy) {
+void Block::wait_copies(int pending, const void* pc) {
   Thread& thread = threads_[current_];
-  if (thread.copies.empty() || thread.copies.front().group >= thread.groups - pending) return false;
-  copy = thread.copies.front().copy;
-  thread.copies.pop_front();
-  return true;
+  while (!thread.copies.empty() && thread.copies.front().group < thread.groups - pending) {
+    const Copy copy = thread.copies.front();
+    thread.copies.pop_front();
+    touch(copy.target, copy.bytes, AccessKind::write, pc, false);
+    std::memcpy(copy.target, copy.data, copy.bytes);
+  }
+}
+
+// A GPU reads the rows that the lanes name; who reads which element is for the check.
+void Block::load_matrices(uint32_t* words, const void* row, int count, bool transposed, Here here,
+                          const void* pc) {
+  const size_t lane = current_ % 32;
+  if (Counter* counter = group_.counter(); counter && lane < 8 * static_cast<size_t>(count))
+    counter->access(place(), {reinterpret_cast<uintptr_t>(row), 16, AccessKind::read, true, pc},
+                    Space::shared, rank_);
+  const std::byte* rows[32];
+  exchange(&row, sizeof row, rows, 0xffffffffu, "load_matrices", Ordering::none, here);
+  for (int j = 0; j < count; ++j) {
+    const std::byte* const* matrix = rows + 8 * j;
+    if (!transposed) {
+      const std::byte* source = matrix[lane / 4] + 4 * (lane % 4);
+      touch(source, 4, AccessKind::read, pc, false);
+      std::memcpy(&words[j], source, 4);
+      continue;
+    }
+    uint16_t halves[2];
+    for (size_t i = 0; i < 2; ++i) {
+      const std::byte* source = matrix[2 * (lane % 4) + i] + 2 * (lane / 4);
+      touch(source, 2, AccessKind::read, pc, false);
+      std::memcpy(&halves[i], source, 2);
+    }
+    words[j] = halves[0] | static_cast<uint32_t>(halves[1]) << 16;
+  }
 }
 
 // The same place in the shared memory of another block of the cluster.
@@ -267,6 +310,8 @@ void* Block::in_block(void* own, int rank, Here here) {
 
 void Block::judge(const Access& access, const Completion* completion) {
   end_if(group_.memory().access(access, place(), completion));
+  if (Counter* counter = group_.counter(); counter && access.counted) [[unlikely]]
+    counter->access(place(), access, group_.memory().space(), group_.memory().owner());
 }
 
 }  // namespace tenon::simt

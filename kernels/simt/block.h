@@ -43,9 +43,11 @@ class [[gnu::visibility("hidden")]] Block {
   void* shared(size_t bytes, Here here);
   void check_shared(const void* address, Here here);
   void* in_block(void* own, int rank, Here here);
-  void start_copy(void* target, const void* data, int bytes);
+  void start_copy(void* target, const void* source, int bytes, int valid_bytes, const void* pc);
   void commit_copies();
-  bool next_copy(int pending, Copy& copy);
+  void wait_copies(int pending, const void* pc);
+  void load_matrices(uint32_t * words, const void* row, int count, bool transposed, Here here,
+                     const void* pc);
   void judge(const Access& access, const Completion* completion = nullptr);
   void wait(const char* operation, Here here);  // until woken; the caller then switches to another thread
   // Ends the launch; nothing on this stack is destroyed, so parts must own no memory.
@@ -62,17 +64,19 @@ class [[gnu::visibility("hidden")]] Block {
   int cluster_extent() const;
 
  private:
-  struct GroupedCopy {
-    Copy copy;
+  struct Copy {
+    void* target;
+    size_t bytes;
     int64_t group;
+    std::byte data[16];
   };
   struct Thread {
     Fiber fiber;
     Index3 index = {};
     const char* waits_for = nullptr;
     Here waits_at;
-    std::deque<GroupedCopy> copies;  // under way, the oldest first
-    int64_t groups = 0;              // closed so far
+    std::deque<Copy> copies;  // under way, the oldest first
+    int64_t groups = 0;       // closed so far
   };
   struct Exchange {  // a rendezvous of lanes of one warp
     uint32_t members;
@@ -98,6 +102,7 @@ class [[gnu::visibility("hidden")]] Block {
   void check_members(uint32_t members, const char* operation, Here here);
   [[noreturn]] void end(Violation violation);
   void end_if(std::unique_ptr<Violation> violation);
+  void touch(const void* address, size_t bytes, AccessKind kind, const void* pc, bool counted);
   Warp& warp() { return warps_[current_ / 32]; }
   uint32_t lane_bit() const { return 1u << (current_ % 32); }
 

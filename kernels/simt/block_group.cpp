@@ -21,8 +21,9 @@ uint64_t next_random(uint64_t& state) {  // splitmix64 (Steele, Lea and Flood, 2
   return z ^ (z >> 31);
 }
 
-BlockGroup::BlockGroup(const LaunchConfig& config, void (*entry)(const void*), const void* arguments)
-    : config_(config), entry_(entry), arguments_(arguments), schedule_(schedule()) {
+BlockGroup::BlockGroup(const LaunchConfig& config, void (*entry)(const void*), const void* arguments,
+                       Counter* counter)
+    : config_(config), entry_(entry), arguments_(arguments), counter_(counter), schedule_(schedule()) {
   const int64_t size = config.cooperative ? config.grid.count() : config.cluster;
   for (int64_t rank = 0; rank < size; ++rank)
     blocks_.push_back(std::make_unique<Block>(*this, static_cast<uint32_t>(rank)));
@@ -38,10 +39,12 @@ void BlockGroup::run(int64_t number) {
   }
   memory_.begin_group(shared, config_.shared_bytes, static_cast<size_t>(config_.block.count()));
   barriers_.begin_group();
+  if (counter_) counter_->begin_group(blocks_.size(), static_cast<size_t>(config_.block.count()));
   pick();
   switch_fiber(host_, running_block->fiber());
   if (exception_) std::rethrow_exception(exception_);
   if (deadlock_ || !violation_.text.empty()) throw_fault();
+  if (counter_) counter_->end_group();
 }
 
 void BlockGroup::throw_fault() const {
@@ -116,6 +119,7 @@ void BlockGroup::release_complete_barrier() {
   if (at_barrier_ == 0 || at_barrier_ < live_) return;
   at_barrier_ = 0;
   memory_.sync_group();
+  if (counter_) counter_->sync_group(barrier_operation_);
   for (const auto& block : blocks_) block->wake_all();
 }
 

@@ -8,6 +8,7 @@
 
 #include "kernels/base/error.h"
 #include "kernels/simt/block.h"
+#include "kernels/simt/counter.h"
 #include "kernels/simt/emulator.h"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/memory_check.h"
@@ -17,13 +18,15 @@ namespace tenon::simt {
 
 class [[gnu::visibility("hidden")]] BlockGroup {
  public:
-  BlockGroup(const LaunchConfig& config, void (*entry)(const void*), const void* arguments);
+  // counter: null where nothing is counted.
+  BlockGroup(const LaunchConfig& config, void (*entry)(const void*), const void* arguments, Counter* counter);
   int64_t size() const { return static_cast<int64_t>(blocks_.size()); }
 
   void run(int64_t number);  // of the group in its launch; throws the fault that ended it
 
   const LaunchConfig& config() const { return config_; }
   MemoryCheck& memory() { return memory_; }
+  Counter* counter() { return counter_; }
   PhaseBarriers& barriers() { return barriers_; }
   Block& block(size_t rank) { return *blocks_[rank]; }
   Block* owner(const void* shared);  // the block whose shared memory holds the address, or null
@@ -52,6 +55,7 @@ class [[gnu::visibility("hidden")]] BlockGroup {
   const LaunchConfig& config_;
   void (*entry_)(const void*);
   const void* arguments_;
+  Counter* counter_;
   Fiber host_;
   MemoryCheck memory_;
   PhaseBarriers barriers_{*this};

@@ -4,6 +4,7 @@
 
 #include "kernels/base/error.h"
 #include "kernels/simt/block_group.h"
+#include "kernels/simt/counts.h"
 #include "kernels/simt/device_memory.h"
 #include "kernels/simt/hooks.h"
 
@@ -50,7 +51,8 @@ int cluster_rank() {
 }
 int cluster_extent() { return running_block->cluster_extent(); }
 
-void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void* arguments) {
+void run_grid(const LaunchConfig& config, const void* kernel, void (*entry)(const void*),
+              const void* arguments) {
   check_launch(config);
   check(!running_block, "simt: a kernel cannot launch another, at ", config.where);
   const int64_t blocks = config.grid.count();
@@ -59,7 +61,7 @@ void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void
         " blocks is more than the ", most_blocks_together,
         " that run together (most_cooperative_blocks), launched at ", config.where);
   const DeviceAccess access;
-  BlockGroup group(config, entry, arguments);
+  BlockGroup group(config, entry, arguments, Counting::begin_launch(config, kernel));
   const Running running;
   const int64_t count = blocks / group.size();
   const GroupOrder order = group_order(count);
@@ -131,9 +133,9 @@ void warp_exchange(const void* value, size_t bytes, void* values, uint32_t membe
   running_block->exchange(value, bytes, values, members, operation, ordering, here);
 }
 
-void start_copy(void* target, const void* data, int bytes) {
+void start_copy(void* target, const void* source, int bytes, int valid_bytes) {
   const HostScope scope;
-  running_block->start_copy(target, data, bytes);
+  running_block->start_copy(target, source, bytes, valid_bytes, __builtin_return_address(0));
 }
 
 void commit_copies() {
@@ -141,9 +143,14 @@ void commit_copies() {
   running_block->commit_copies();
 }
 
-bool next_copy(int pending, Copy& copy) {
+void wait_copies(int pending) {
   const HostScope scope;
-  return running_block->next_copy(pending, copy);
+  running_block->wait_copies(pending, __builtin_return_address(0));
+}
+
+void load_matrices(uint32_t* words, const void* row, int count, bool transposed, Here here) {
+  const HostScope scope;
+  running_block->load_matrices(words, row, count, transposed, here, __builtin_return_address(0));
 }
 
 void check_shared(const void* address, Here here) {

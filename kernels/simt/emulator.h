@@ -42,8 +42,10 @@ int cluster_extent();
 inline constexpr int64_t most_blocks_together = 16;
 inline constexpr int64_t most_clusters_together = 4;
 
-// Runs entry(arguments) once for each thread of the grid. Throws Error at the first fault of a kernel.
-void run_grid(const LaunchConfig& config, void (*entry)(const void*), const void* arguments);
+// Runs entry(arguments), which calls the kernel, once for each thread of the grid. Throws Error at the first
+// fault of a kernel.
+void run_grid(const LaunchConfig& config, const void* kernel, void (*entry)(const void*),
+              const void* arguments);
 // Memory accesses are checked from here on: entry calls it once its arguments are copied to the fiber's
 // stack.
 void enter_kernel();
@@ -74,16 +76,14 @@ enum class Ordering : uint8_t {
 void warp_exchange(const void* value, size_t bytes, void* values, uint32_t members, const char* operation,
                    Ordering ordering, Here here);
 
-// A copy to shared memory that arrives when its thread waits for it.
-struct Copy {
-  void* target;
-  int bytes;  // 4, 8 or 16
-  uint32_t words[4];
-};
-void start_copy(void* target, const void* data, int bytes);
+// A copy of 4, 8 or 16 bytes to shared memory that arrives when its thread waits for it: valid_bytes of the
+// source, then zeros.
+void start_copy(void* target, const void* source, int bytes, int valid_bytes);
 void commit_copies();  // closes a group of copies
-// Takes the oldest copy out of this thread's groups but the `pending` newest; false if there is none.
-bool next_copy(int pending, Copy& copy);
+void wait_copies(int pending);
+
+// This lane's words of `count` matrices of 8 rows of 16 bytes, which lanes 0 to 8 * count - 1 name.
+void load_matrices(uint32_t* words, const void* row, int count, bool transposed, Here here);
 
 void check_shared(const void* address, Here here);            // that it lies in the block's shared memory
 [[noreturn]] void kernel_fault(const char* text, Here here);  // ends the launch with an Error

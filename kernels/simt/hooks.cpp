@@ -23,13 +23,14 @@ namespace {
 using tenon::simt::AccessKind;
 
 // Ends the launch if the access is wrong. Never throws: the compiler takes hooks for functions that cannot.
-inline void see(const void* address, size_t bytes, AccessKind kind, bool aligned, const void* pc) {
+inline void see(const void* address, size_t bytes, AccessKind kind, bool aligned, const void* pc,
+                bool counted = true) {
   using namespace tenon::simt;
   if (!kernel_stack) return;
   const auto offset = reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(kernel_stack);
   if (offset < Fiber::stack_bytes) return;
   const HostScope scope;
-  running_block->judge({reinterpret_cast<uintptr_t>(address), bytes, kind, aligned, pc});
+  running_block->judge({reinterpret_cast<uintptr_t>(address), bytes, kind, aligned, pc, false, counted});
 }
 
 }  // namespace
@@ -64,9 +65,10 @@ HOOK void __tsan_vptr_update(void*, void*) {}
     see(const_cast<void*>(p), bits / 8, AccessKind::atomic, true, CALLER);    \
     return builtin(static_cast<volatile type*>(p), value, __ATOMIC_SEQ_CST);  \
   }
+// The end of an update that began with a load, which was counted.
 #define COMPARE(bits, type, name)                                                                 \
   HOOK int __tsan_atomic##bits##_##name(volatile void* p, type* expected, type value, int, int) { \
-    see(const_cast<void*>(p), bits / 8, AccessKind::atomic, true, CALLER);                        \
+    see(const_cast<void*>(p), bits / 8, AccessKind::atomic, true, CALLER, false);                 \
     return __atomic_compare_exchange_n(static_cast<volatile type*>(p), expected, value, false,    \
                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                       \
   }
@@ -81,7 +83,7 @@ HOOK void __tsan_vptr_update(void*, void*) {}
   }                                                                                                        \
   HOOK type __tsan_atomic##bits##_compare_exchange_val(volatile void* p, type expected, type value, int,   \
                                                        int) {                                              \
-    see(const_cast<void*>(p), bits / 8, AccessKind::atomic, true, CALLER);                                 \
+    see(const_cast<void*>(p), bits / 8, AccessKind::atomic, true, CALLER, false);                          \
     __atomic_compare_exchange_n(static_cast<volatile type*>(p), &expected, value, false, __ATOMIC_SEQ_CST, \
                                 __ATOMIC_SEQ_CST);                                                         \
     return expected;                                                                                       \

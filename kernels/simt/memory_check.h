@@ -13,6 +13,7 @@
 namespace tenon::simt {
 
 enum class AccessKind : uint8_t { read, write, atomic };
+enum class Space : uint8_t { shared, global, constant };
 
 struct Access {
   uintptr_t address;
@@ -21,6 +22,7 @@ struct Access {
   bool aligned;            // its type promises an address that is a multiple of its size
   const void* pc;          // return address
   bool traceless = false;  // judged, but nothing later is judged against it
+  bool counted = true;     // false: a GPU makes no access of its own of it
 };
 
 // Where a store_async counts.
@@ -53,6 +55,9 @@ class [[gnu::visibility("hidden")]] MemoryCheck {
   // phase orders before what follows.
   std::unique_ptr<Violation> access(const Access& access, Place place,
                                     const Completion* completion = nullptr);
+  // Of the access that was judged last: what it reached, and if that is shared memory, of which block.
+  Space space() const { return recent_->space; }
+  uint32_t owner() const { return recent_->block; }
   // The block's last thread returned: null if nobody else may still access its shared memory.
   std::unique_ptr<Violation> end_block(uint32_t block);
 
@@ -66,7 +71,6 @@ class [[gnu::visibility("hidden")]] MemoryCheck {
     std::unique_ptr<Cell[]> cells;
     int shift = 0;
   };
-  enum class Space : uint8_t { shared, global, constant };
   struct Region {
     uintptr_t begin;
     size_t bytes;

@@ -104,13 +104,13 @@ __attribute__((no_sanitize("thread"))) float mma_element(const WarpValues<MmaOpe
   return sum;
 }
 
-// The rows that the lanes name.
-inline WarpValues<const void*> exchange_rows(const void* row, int count, Here here) {
+__forceinline__ void emulate_load_matrices(uint32_t* words, const void* row, int count, bool transposed,
+                                           Here here) {
   if (lane_number() < 8 * count) {
     check_aligned(row, 16, here);
     simt::check_shared(row, here);
   }
-  return warp_exchange(row, whole_warp, "load_matrices", here);
+  simt::load_matrices(words, row, count, transposed, here);
 }
 #endif
 
@@ -134,7 +134,8 @@ __device__ inline void mma(MmaC& c, const MmaA<T>& a, const MmaB<T>& b,
     TENON_MMA("m16n8k8.row.col.f32.tf32.tf32.f32");
 #undef TENON_MMA
 #else
-  const auto warp = warp_exchange(MmaOperands<T>{a, b}, whole_warp, "mma", here);
+  constexpr const char* name = std::is_same_v<T, tf32> ? "mma of tf32" : "mma";
+  const auto warp = warp_exchange(MmaOperands<T>{a, b}, whole_warp, name, here);
   for (int i = 0; i < 4; ++i) c.values[i] += mma_element(warp, mma_c_place(lane_number(), i));
 #endif
 }
@@ -164,36 +165,26 @@ __device__ inline void mma(MmaC& c, const MmaA<T>& a, const MmaB<T>& b,
 // i / 8, 16 aligned bytes; lanes from 8 * count on name nothing. words[j] of a lane holds, of matrix j, row
 // lane / 4, columns 2 * (lane % 4) and the next. With rows of four 32-bit elements it is column lane % 4.
 template <int count>
-__device__ inline void load_matrices(uint32_t (&words)[count], const void* row,
-                                     [[maybe_unused]] Here here = Here::current()) {
+__device__ __forceinline__ void load_matrices(uint32_t (&words)[count], const void* row,
+                                              [[maybe_unused]] Here here = Here::current()) {
   static_assert(count == 1 || count == 2 || count == 4);
 #ifdef __CUDACC__
   TENON_LOAD_MATRICES("");
 #else
-  const int lane = lane_number();
-  const auto rows = exchange_rows(row, count, here);
-  for (int j = 0; j < count; ++j)
-    words[j] = reinterpret_cast<const uint32_t*>(rows.lane[8 * j + lane / 4])[lane % 4];
+  emulate_load_matrices(words, row, count, false, here);
 #endif
 }
 
 // The same, transposed: words[j] of a lane holds, of matrix j, column lane / 4, rows 2 * (lane % 4) and the
 // next.
 template <int count>
-__device__ inline void load_matrices_transposed(uint32_t (&words)[count], const void* row,
-                                                [[maybe_unused]] Here here = Here::current()) {
+__device__ __forceinline__ void load_matrices_transposed(uint32_t (&words)[count], const void* row,
+                                                         [[maybe_unused]] Here here = Here::current()) {
   static_assert(count == 1 || count == 2 || count == 4);
 #ifdef __CUDACC__
   TENON_LOAD_MATRICES(".trans");
 #else
-  const int lane = lane_number();
-  const auto rows = exchange_rows(row, count, here);
-  for (int j = 0; j < count; ++j) {
-    const auto element = [&](int r) {
-      return reinterpret_cast<const uint16_t*>(rows.lane[8 * j + r])[lane / 4];
-    };
-    words[j] = element(2 * (lane % 4)) | static_cast<uint32_t>(element(2 * (lane % 4) + 1)) << 16;
-  }
+  emulate_load_matrices(words, row, count, true, here);
 #endif
 }
 

@@ -19,7 +19,7 @@ void judge_use(PhaseBarriers::Use use, void* address, const void* pc) {
   if (has_hooks())
     running_block->judge({reinterpret_cast<uintptr_t>(address), barrier_bytes,
                           use == Use::init ? AccessKind::write : AccessKind::atomic, true, pc,
-                          use == Use::wait || use == Use::store});
+                          use == Use::wait || use == Use::store, false});
 }
 
 const char* name(PhaseBarriers::Use use) {
@@ -58,6 +58,7 @@ PhaseBarriers::Barrier& PhaseBarriers::find(Use use, void* address, Here here, c
     running_block->fault("calls ", name(use), " at ", here,
                          " of a ClusterBarrier in shared memory that nobody initialised");
   judge_use(use, address, pc);
+  if (Counter* counter = group_.counter()) counter->count_operation(name(use));
   Barrier& barrier = found->second;
   if (barrier.home == running_block) return barrier;
   if (barrier.home->returned())

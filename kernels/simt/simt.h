@@ -63,7 +63,7 @@ template <class... Params, class... Args>
 void launch(Stream&, const LaunchConfig& config, void (*kernel)(Params...), Args&&... args) {
   static_assert((std::is_trivially_copyable_v<Params> && ...), "a kernel's parameters are copied as bytes");
   const KernelCall<Params...> call{kernel, {static_cast<Params>(args)...}};
-  simt::run_grid(config, &KernelCall<Params...>::run, &call);
+  simt::run_grid(config, reinterpret_cast<const void*>(kernel), &KernelCall<Params...>::run, &call);
 }
 
 // CUDA's own functions that <cmath> lacks.
