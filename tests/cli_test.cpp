@@ -7,6 +7,7 @@
 #include "engine/io/load.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/sha256.h"
+#include "kernels/simt/emulator.h"
 
 using namespace tenon;
 using namespace tenon::test;
@@ -191,7 +192,7 @@ TEST_CASE("convert writes an encoder of half the size that gives nearly the same
   CHECK(lines_of(again.err).size() == 1);
 }
 
-TEST_CASE("bench gives figures for what it has verified, and none on simt") {
+TEST_CASE("bench gives figures for what it has verified") {
   const TemporaryFolder folder;
   const std::string file = (folder / "bench.json").string();
   const Outcome outcome = tenon_program("bench layer_norm --case 64x384 --json " + file);
@@ -202,7 +203,76 @@ TEST_CASE("bench gives figures for what it has verified, and none on simt") {
     CHECK(report.contains(key));
   for (const json& variant : report["results"][0]["variants"])
     if (variant["verified"].get<bool>()) CHECK(variant["samples_ms"].size() == 20);
-  const Outcome simt = tenon_program("bench layer_norm --device simt");
-  CHECK(simt.code == 1);
-  CHECK(lines_of(simt.err).size() == 1);
+}
+
+TEST_CASE("bench counts on simt, the same with one thread and with two") {
+  const TemporaryFolder folder;
+  std::vector<json> results;
+  for (const char* threads : {"1", "2"}) {
+    const std::string file = (folder / "counts.json").string();
+    const Outcome outcome = tenon_program(std::string("bench layer_norm softmax --device simt --json ") +
+                                          file + " --threads " + threads);
+    INFO(outcome.err);
+    if (!simt::has_hooks()) {
+      CHECK(outcome.code == 1);
+      CHECK(lines_of(outcome.err).size() == 1);
+      return;
+    }
+    REQUIRE(outcome.code == 0);
+    results.push_back(json::parse(read_text(file))["results"]);
+  }
+  CHECK(results[0] == results[1]);
+  REQUIRE(results[0].size() == 2);
+  for (const json& result : results[0])
+    for (const json& variant : result["variants"]) {
+      INFO(variant.dump());
+      REQUIRE(variant["verified"].get<bool>());
+      CHECK(variant["moved_bytes"].get<double>() >= 0.9 * result["bytes"].get<double>());
+      CHECK(variant["kernels"].size() >= 1);
+    }
+}
+
+// 128 registers: 4 warps in each of 4 partitions of 16,384 registers. 100 KB of shared memory: one block on
+// sm_80.
+TEST_CASE("bench puts what nvcc made of a kernel beside its counts") {
+  if (!simt::has_hooks()) SKIPPED("this build has no memory hooks (TENON_SIMT_HOOKS)");
+  const TemporaryFolder folder;
+  const std::string file = (folder / "counts.json").string(), known = (folder / "ptxas.json").string();
+  const auto kernel = [&] {
+    const Outcome outcome =
+        tenon_program("bench gelu --device simt --case \"erf 3x1023\" --json " + file + " --static " + known);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const json counted = json::parse(read_text(file));
+    for (const json& variant : counted["results"][0]["variants"])
+      if (variant["variant"] == "one_element_per_thread") return variant["kernels"][0];
+    return json();
+  };
+  json report = {{"kernels", json::array()}};
+  write_text(known, report.dump());
+  const json bare = kernel();
+  CHECK(bare["kernel"] == "forward<float>");
+  CHECK(bare["static"].empty());
+  for (const auto& [arch, shared] : {std::pair("sm_80", 100 << 10), std::pair("sm_90a", 0)})
+    report["kernels"].push_back({{"file", "kernels/gelu/one_element_per_thread.cu"},
+                                 {"kernel", "forward<float>"},
+                                 {"arch", arch},
+                                 {"registers", 128},
+                                 {"shared", shared},
+                                 {"mix", {{"ffma", 3}, {"ldg", 1}}}});
+  write_text(known, report.dump());
+  const json made = kernel()["static"];
+  const auto threads = bare["threads"].get<int>();
+  CHECK(made["sm_80"]["blocks"] == 1);
+  CHECK(made["sm_80"]["limited_by"] == "shared memory");
+  CHECK(made["sm_90a"]["blocks"] == 16 / (threads / 32));
+  CHECK(made["sm_90a"]["occupancy"] == 0.25);
+  CHECK(made["sm_90a"]["limited_by"] == "registers");
+  CHECK(made["sm_90a"]["mix"]["ffma"] == 3);
+  for (const char* wrong : {"{}", "no JSON", R"({"kernels": [{"file": "x"}]})"}) {
+    write_text(known, wrong);
+    const Outcome outcome = tenon_program("bench gelu --device simt --static " + known);
+    CHECK(outcome.code == 1);
+    CHECK(lines_of(outcome.err).size() == 1);
+  }
 }

@@ -11,6 +11,7 @@
 #include "kernels/base/select.h"
 #include "tools/bench_against.h"
 #include "tools/bench_compare.h"
+#include "tools/bench_counts.h"
 #include "tools/bench_end_to_end.h"
 #include "tools/bench_report.h"
 #include "tools/bench_self_check.h"
@@ -27,7 +28,7 @@ using nlohmann::json;
 
 struct BenchCommand {
   BenchChoice choice;
-  std::string json_file, compare_file, once;
+  std::string json_file, static_file, compare_file, once;
   bool slow = false, self_check = false, tune = false;
   TimingOptions timing;
   WorkerOptions worker;
@@ -72,6 +73,8 @@ void BenchCommand::run() {
   compute.apply();
   const Device device = parse_device(compute.device);
   if (!once.empty()) return run_once(once, choice, device);
+  if (device == Device::simt && !tune && !self_check && compare_file.empty())
+    return count_variants(choice.works(device), static_file, json_file);
   speed_backend(device);  // throws where times would say nothing
   if (slow) timing.slow_factor = 0;
   if (tune) Tuning::begin();
@@ -99,7 +102,8 @@ void BenchCommand::run() {
 void add_bench(CLI::App& program) {
   auto command = std::make_shared<BenchCommand>();
   command->timing.seed = std::random_device()();
-  CLI::App* c = program.add_subcommand("bench", "Time the variants of operations against each other");
+  CLI::App* c =
+      program.add_subcommand("bench", "Time the variants of operations against each other; on simt, count");
   command->choice.add_to(*c);
   c->add_option("--runs", command->timing.runs, "Timed runs of each variant")
       ->check(CLI::Range(fewest_runs, 1000000))
@@ -117,6 +121,7 @@ void add_bench(CLI::App& program) {
   c->add_flag("--self-check", command->self_check,
               "20 times a variant against itself, and 20 times against itself slowed down by 5 %");
   command->watch.add_to(*c);
+  add_count_options(*c, command->static_file);
   c->add_option("--worker", command->worker.what,
                 "Serve tools/baseline/bench.py on standard input and output: the work to do")
       ->group("Against other programs");
@@ -129,6 +134,7 @@ void add_bench(CLI::App& program) {
   c->footer(
       R"(A variant gets a figure only if it is correct before the timing, at runs that are drawn by chance, and after it;
 docs/bench.md says what else is watched.
+On simt nothing is timed: what kernels do to memory and to their warps is counted (docs/simt.md).
 Examples:
   tenon bench layer_norm
   tenon bench layer_norm --shape 8192x768 --dtype bf16 --backward
@@ -139,6 +145,7 @@ Examples:
   tenon bench --against pytorch bert_8x128 gru --dtype bf16
   tenon bench --end-to-end gru_sequence=packed,plain --encoder minilm --data aclImdb --cache-features --svg losses.svg
   tenon bench --watch kernels/gelu/vectors.cu
+  tenon bench softmax --device simt
   ncu tenon bench --once layer_norm/warp_per_row/4096x768 --device cuda)");
   c->callback([command] { command->run(); });
 }

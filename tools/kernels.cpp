@@ -11,6 +11,7 @@
 #include "kernels/base/tuned.h"
 #include "tools/commands.h"
 #include "tools/kernel_choices.h"
+#include "tools/source_path.h"
 
 namespace tenon {
 namespace {
@@ -51,12 +52,6 @@ bool is_default(const AnyOperation& operation, const VariantInfo& variant) {
   });
 }
 
-// From kernels/ on, where the path has that: compilers give it as they were given it.
-std::string source(const std::string& file) {
-  const size_t at = file.rfind("kernels/");
-  return at == file.npos ? file : file.substr(at);
-}
-
 void add(const AnyOperation& operation, json& all) {
   const std::vector<CaseChoice> choices = choices_of(operation);
   for (size_t i = 0; i < operation.variant_count(); ++i) {
@@ -80,7 +75,7 @@ void add(const AnyOperation& operation, json& all) {
                    {"priority", variant.priority},
                    {"default", is_default(operation, variant)},
                    {"chosen", chosen},
-                   {"file", source(variant.file)}});
+                   {"file", source_path(variant.file)}});
   }
 }
 
