@@ -4,6 +4,7 @@
 // bytes of 8 neighbouring rows then lie in different banks.
 #pragma once
 #include "kernels/attention/head_tiles.h"
+#include "kernels/simt/store_rounded.h"
 
 namespace tenon {
 inline namespace TENON_SIMT_BUILD {
@@ -133,9 +134,16 @@ __device__ void store_row(const Part& part, const PackedHeads& heads, const Head
                           const PackedRows<T>& to, int row, const float (&values)[columns], float factor) {
   constexpr int width = part_width<columns>;
   T* target = tile.row(heads, to, row);
-  for (int i = 0; i < columns; ++i) {
-    const int column = part_column<columns>(part, i / width) + i % width;
-    if (column < heads.dim) target[column] = from_float<T>(values[i] * factor);
+  for (int i = 0; i < columns / width; ++i) {
+    const int column = part_column<columns>(part, i), left = heads.dim - column;
+    float scaled[width];
+    for (int e = 0; e < width; ++e) scaled[e] = values[width * i + e] * factor;
+    if (left >= width && reinterpret_cast<uintptr_t>(target + column) % sizeof(Vector<T, width>) == 0) {
+      store_rounded(target + column, scaled);
+    } else {
+      for (int e = 0; e < width; ++e)
+        if (e < left) target[column + e] = from_float<T>(scaled[e]);
+    }
   }
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 #include <initializer_list>
 
-#include "kernels/simt/simt.h"
+#include "kernels/simt/store_rounded.h"
 
 namespace tenon {
 inline namespace TENON_SIMT_BUILD {
@@ -57,8 +57,7 @@ class HeldSums {
     (held > 0 ? sums_[k] : memory)[i] += value;
   }
   __device__ void store(int k, float* memory) const {
-    if constexpr (held > 0)
-      for (int i = 0; i < width; ++i) memory[i] = sums_[k][i];
+    if constexpr (held > 0) store_rounded(memory, sums_[k]);
   }
 
  private:

@@ -100,12 +100,7 @@ struct StoreRows {
 
   template <int width>
   __device__ void operator()(int64_t row, int64_t column, const float (&values)[width]) const {
-    constexpr int most = 16 / sizeof(Dx), piece = width < most ? width : most;
-    for (int first = 0; first < width; first += piece) {
-      Vector<Dx, piece> rounded;
-      for (int i = 0; i < piece; ++i) rounded[i] = from_float<Dx>(values[first + i]);
-      store_vector(dx + row * columns + column + first, rounded);
-    }
+    store_rounded(dx + row * columns + column, values);
   }
 };
 

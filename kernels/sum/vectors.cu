@@ -8,7 +8,7 @@
 
 #include "kernels/base/memory.h"
 #include "kernels/base/registry.h"
-#include "kernels/simt/simt.h"
+#include "kernels/simt/store_rounded.h"
 #include "kernels/sum/column_sums.h"
 #include "kernels/sum/sum.h"
 
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(threads)
       const auto vector = load_vector<width<T>>(x + row * stride + column);
       for (int i = 0; i < width<T>; ++i) sums[i] += to_float(vector[i]);
     }
-  for (int i = 0; i < width<T>; ++i) smem.partial[warp_number()][first + i] = sums[i];
+  store_rounded(&smem.partial[warp_number()][first], sums);
   sync_threads();
   const int own = thread_number();
   const int64_t own_column = int64_t{blockIdx.x} * block_columns + own;
