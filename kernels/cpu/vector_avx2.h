@@ -24,9 +24,11 @@ struct Avx2 {
   static void store(float* p, Register x) { _mm256_storeu_ps(p, x); }
   static void store(float* p, Mask mask, Register x) { _mm256_maskstore_ps(p, mask, x); }
   static Register load(const bf16* p, Mask mask) {
+    const size_t size = bytes(mask);
+    if (size == 16) return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     __m128i x = _mm_setzero_si128();
-    std::memcpy(&x, p, bytes(mask));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+    std::memcpy(&x, p, size);
+    return widen(x);
   }
   static void store(bf16* p, Mask mask, Register x) {  // rounded to nearest even; NaN stays NaN
     const __m256i bits = _mm256_castps_si256(x), upper = _mm256_srli_epi32(bits, 16);
@@ -36,7 +38,11 @@ struct Avx2 {
     const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
     const __m256i kept = _mm256_blendv_epi8(rounded, _mm256_or_si256(upper, _mm256_set1_epi32(0x40)), is_nan);
     const __m128i y = _mm_packus_epi32(_mm256_castsi256_si128(kept), _mm256_extracti128_si256(kept, 1));
-    std::memcpy(static_cast<void*>(p), &y, bytes(mask));
+    const size_t size = bytes(mask);
+    if (size == 16)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(p), y);
+    else
+      std::memcpy(static_cast<void*>(p), &y, size);
   }
   // Of pairs of bf16, the first ones and the second ones.
   static Register first_of_pairs(const float* p) {
@@ -65,6 +71,9 @@ struct Avx2 {
   }
 
  private:
+  static Register widen(__m128i x) {  // of eight bf16
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+  }
   static size_t bytes(Mask mask) {  // of so many bf16
     return 2 * static_cast<size_t>(__builtin_popcount(_mm256_movemask_ps(_mm256_castsi256_ps(mask))));
   }
