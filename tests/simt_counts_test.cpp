@@ -1,7 +1,5 @@
 // The counters of the simt device: what they say of small kernels is what a hand counts, under every
 // schedule.
-#include <set>
-
 #include "kernels/base/registry.h"
 #include "kernels/base/verify.h"
 #include "kernels/simt/counts.h"
