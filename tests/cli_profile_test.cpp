@@ -67,6 +67,10 @@ TEST_CASE("profile.json accounts for the whole time of its steps, once") {
     in_operations += operation["seconds"].get<double>();
     calls[operation["op"]] += operation["calls"].get<int64_t>();
   }
+  CHECK(profile["peaks"]["copy_gb_s"].get<double>() > 0);
+  CHECK(profile["peaks"]["f32_gflops"].get<double>() > 0);
+  for (const json& operation : profile["operations"])
+    if (operation["dtype"] == "f32") CHECK(operation["bound_seconds"].get<double>() > 0);
   CHECK(in_operations == Approx(sum(profile["sections"], "in_operations")));
   CHECK(calls["adam"] == 6);
   CHECK(calls["gru_sequence"] == 12);  // 2 layers

@@ -10,7 +10,7 @@
 #include "engine/precision.h"
 #include "kernels/base/philox.h"
 #include "kernels/base/select.h"
-#include "kernels/base/timing.h"
+#include "kernels/base/statistics.h"
 #include "models/data/reviews.h"
 #include "tools/loss_curves.h"
 #include "tools/machine.h"
@@ -42,33 +42,6 @@ Deviation largest_deviation(const std::vector<double>& from, const std::vector<d
     if (const double deviation = std::fabs(to[i] - from[i]); deviation > largest.value)
       largest = {deviation, i + 1};
   return largest;
-}
-
-struct Ratio {
-  double median, low, high;  // the interval of 99 %
-};
-
-// Of paired times: both sides did the same batch one right after the other. The interval is a bootstrap's
-// over blocks of steps, since neighbours in time are disturbed alike.
-Ratio paired_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators) {
-  constexpr size_t block = 8;
-  constexpr uint64_t resamples = 2000;
-  const size_t count = numerators.size();
-  std::vector<double> ratios;
-  for (size_t i = 0; i < count; ++i) ratios.push_back(numerators[i] / denominators[i]);
-  const RandomKey random{1, 0, operation_key("end to end")};
-  std::vector<double> medians;
-  uint64_t drawn = 0;
-  for (uint64_t sample = 0; sample < resamples; ++sample) {
-    std::vector<double> chosen;
-    while (chosen.size() < count) {
-      const size_t begin = random(drawn++) % count;
-      for (size_t i = 0; i < block && chosen.size() < count; ++i)
-        chosen.push_back(ratios[(begin + i) % count]);
-    }
-    medians.push_back(quantile(std::move(chosen), 0.5));
-  }
-  return {quantile(ratios, 0.5), quantile(medians, 0.005), quantile(medians, 0.995)};
 }
 
 class Comparison {
@@ -199,12 +172,12 @@ class Comparison {
                    {"largest_deviation_step", deviation.step}};
       if (device_ != Device::simt) {
         const auto seconds = timed(side);
-        const Ratio ratio = paired_ratio(seconds, timed(first));
+        const Interval ratio = paired_ratio(seconds, timed(first));
         line.update({{"seconds", side.seconds},
                      {"median_ms", 1e3 * quantile(seconds, 0.5)},
                      {"p10_ms", 1e3 * quantile(seconds, 0.1)},
                      {"p90_ms", 1e3 * quantile(seconds, 0.9)},
-                     {"times", ratio.median},
+                     {"times", ratio.estimate},
                      {"times_interval_99", {ratio.low, ratio.high}}});
       }
       result["variants"].push_back(line);
@@ -272,7 +245,7 @@ void EndToEnd::add_to(CLI::App& c) {
   c.add_option("--train-limit", settings.split.train_limit, "Use N training reviews, balanced")->group(group);
   c.add_option("--max-length", settings.max_length, "Cut reviews to N tokens")->group(group);
   c.add_option("--steps", steps, "Steps with each variant")
-      ->check(CLI::Range(2, 1000000))
+      ->check(CLI::Range(10, 1000000))
       ->capture_default_str()
       ->group(group);
   c.add_option("--batch-size", settings.batch_size, "Reviews in a batch")

@@ -7,7 +7,9 @@
 #include "engine/io/file.h"
 #include "engine/nn/in_layer.h"
 #include "engine/train/checkpoint.h"
-#include "kernels/cpu/peak.h"
+#include "kernels/base/select.h"
+#include "kernels/base/speed.h"
+#include "kernels/matmul/matmul.h"
 #include "tools/machine.h"
 
 namespace tenon {
@@ -33,14 +35,16 @@ StepRange parse_range(const std::string& text) {
   return range;
 }
 
-Peaks measured_peaks(Device device) {
-  if (device != Device::cpu) return {};
-  try {
-    const Peak peak = measure_peak();
-    return {peak.gflops, peak.copy_gb_s};
-  } catch (const Error&) {  // a processor without AVX2
-    return {};
-  }
+// Of the element types that were computed in. At the end of a run.
+Peaks measured_peaks(const Profile& profile) {
+  if (!can_be_timed(profile.device)) return {};
+  clear_forced_variants();  // the measure is the default product, whatever the run was told to use
+  Peaks peaks{.copy_bytes_per_second = measured_copy(profile.device), .operations = {}};
+  for (const Span& span : profile.spans)
+    if (span.kind == Span::Kind::operation && has_variant<Matmul>(profile.device, span.dtype) &&
+        !peaks.operations.contains(span.dtype))
+      peaks.operations[span.dtype] = measured_product(profile.device, span.dtype);
+  return peaks;
 }
 
 }  // namespace
@@ -79,7 +83,7 @@ void TrainingProfile::finish(const std::filesystem::path& run) {
   if (!on_) return;
   const Profile profile = profiler_->finish();
   json summary = machine_and_build();
-  summary.update(summarize(profile, measured_peaks(profile.device)));
+  summary.update(summarize(profile, measured_peaks(profile)));
   write_json(run / "profile.json", summary);
   write_file_atomically((run / "trace.json").string(), chrome_trace(profile).dump() + "\n");
   print_profile(summary);

@@ -3,6 +3,7 @@
 #pragma once
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -28,9 +29,10 @@ class TrainingProfile {
   std::optional<Profiler> profiler_;
 };
 
-// What the machine can do, in GFLOP/s and GB/s; 0: not measured.
+// What the machine can do, measured.
 struct Peaks {
-  double f32_gflops = 0, copy_gb_s = 0;
+  double copy_bytes_per_second = 0;    // 0: not measured
+  std::map<DType, double> operations;  // a second, in products of this type
 };
 
 // The contents of profile.json: times summed up by section, operation and layer. On simt without any time.

@@ -1,10 +1,10 @@
 // Sums up the spans of a profile. Every instant of a step counts once: for the section it lies in, and there
 // for the outermost operation or for what lies between operations.
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
-#include "kernels/base/timing.h"
 #include "tools/profile.h"
 
 namespace tenon {
@@ -95,8 +95,17 @@ class Sums {
     sum.host_seconds += span.host_end - span.host_begin;
     sum.flops += span.cost.flops;
     sum.bytes += span.cost.bytes;
-    sum.bound +=
-        std::max(span.cost.bytes / (1e9 * peaks_.copy_gb_s), span.cost.flops / (1e9 * peaks_.f32_gflops));
+    sum.bound += bound(span);
+  }
+
+  // The least seconds by what was measured of the machine; NaN: not known.
+  double bound(const Span& span) const {
+    const auto product = peaks_.operations.find(span.dtype);
+    const bool known = peaks_.copy_bytes_per_second > 0 && span.device == profile_.device &&
+                       ((product != peaks_.operations.end() && product->second > 0) || span.cost.flops == 0);
+    if (!known) return NAN;
+    const double copying = span.cost.bytes / peaks_.copy_bytes_per_second;
+    return span.cost.flops == 0 ? copying : std::max(copying, span.cost.flops / product->second);
   }
 
   json sections() const {
@@ -115,8 +124,7 @@ class Sums {
     json all = json::array();
     for (const auto& [key, sum] : operations_) {
       const auto& [section, name, variant, device, dtype, layer, within] = key;
-      const bool bounded = timed_ && sum.seconds > 0 && peaks_.copy_gb_s > 0 && dtype == "f32" &&
-                           device == to_string(profile_.device);
+      const bool bounded = timed_ && sum.seconds > 0 && !std::isnan(sum.bound);
       all.push_back({{"op", name},
                      {"variant", variant},
                      {"section", section},
@@ -148,8 +156,11 @@ class Sums {
   }
 
   json peaks() const {
-    if (peaks_.copy_gb_s == 0) return nullptr;
-    return {{"f32_gflops", peaks_.f32_gflops}, {"copy_gb_s", peaks_.copy_gb_s}};
+    if (peaks_.copy_bytes_per_second == 0) return nullptr;
+    json all = {{"copy_gb_s", peaks_.copy_bytes_per_second / 1e9}};
+    for (const auto& [dtype, operations] : peaks_.operations)
+      all[to_string(dtype) + "_gflops"] = operations / 1e9;
+    return all;
   }
 
   const Profile& profile_;

@@ -4,7 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "kernels/base/timing.h"
+#include "kernels/base/statistics.h"
 #include "tools/profile.h"
 
 namespace tenon {
