@@ -19,7 +19,7 @@ bool has_variant(const AnyOperation& operation, Device device, DType dtype) {
 // Why the table's variant for these arguments is not the one that is chosen; empty if it is, or there is
 // none.
 std::string why_not_tuned(const AnyOperation& operation, const AnyArgs& args, DType dtype, Device device) {
-  const std::string_view tuned = tuned_variant(operation.name(), device, dtype, args.inputs, args.outputs);
+  const std::string_view tuned = tuned_variant(operation, device, dtype, args.inputs, args.outputs);
   for (size_t i = 0; i < operation.variant_count(); ++i) {
     const VariantInfo& variant = operation.variant(i);
     if (variant.device != device || variant.name != tuned) continue;

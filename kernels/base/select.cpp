@@ -1,8 +1,9 @@
 #include "kernels/base/select.h"
 
 #include <algorithm>
+#include <array>
 #include <mutex>
-#include <optional>
+#include <unordered_map>
 
 #include "kernels/base/tuned.h"
 
@@ -55,6 +56,29 @@ bool has_variant(const AnyOperation& operation, std::string_view name) {
   return false;
 }
 
+constexpr size_t devices = 3, types = 7;
+size_t place(Device device, DType dtype) {
+  return static_cast<size_t>(device) * types + static_cast<size_t>(dtype);
+}
+
+// An operation's variants for each device and element type, the highest priority first.
+using Ranking = std::array<std::vector<size_t>, devices * types>;
+
+const Ranking& ranking(const AnyOperation& operation) {
+  thread_local std::unordered_map<const AnyOperation*, Ranking> rankings;
+  const auto [found, is_new] = rankings.try_emplace(&operation);
+  Ranking& ranked = found->second;
+  if (!is_new) return ranked;
+  for (size_t i = 0; i < operation.variant_count(); ++i)
+    for (DType dtype : operation.variant(i).dtypes)
+      ranked[place(operation.variant(i).device, dtype)].push_back(i);
+  for (std::vector<size_t>& variants : ranked)
+    std::stable_sort(variants.begin(), variants.end(), [&](size_t a, size_t b) {
+      return operation.variant(a).priority > operation.variant(b).priority;
+    });
+  return ranked;
+}
+
 // Why the variants of one name cannot run, and whether one of them was built for the element type.
 struct Refusal {
   std::string why_not;
@@ -88,25 +112,17 @@ struct Call {
   }
 
   std::optional<size_t> by_priority() const {
-    std::optional<size_t> best;
-    for (size_t i = 0; i < operation.variant_count(); ++i) {
-      const VariantInfo& variant = operation.variant(i);
-      if (variant.device != device || !variant.takes(dtype)) continue;
-      if (batch_invariant() && !variant.batch_invariant) continue;
-      if (best && operation.variant(*best).priority >= variant.priority) continue;
-      if (operation.supports(i, args).empty()) best = i;
-    }
-    return best;
+    for (size_t i : ranking(operation)[place(device, dtype)])
+      if ((!batch_invariant() || operation.variant(i).batch_invariant) && operation.supports(i, args).empty())
+        return i;
+    return std::nullopt;
   }
 
   [[noreturn]] void fail_without_variant() const {
     std::string reasons;
-    for (size_t i = 0; i < operation.variant_count(); ++i) {
-      const VariantInfo& variant = operation.variant(i);
-      if (variant.device != device || !variant.takes(dtype)) continue;
-      const std::string why_not = operation.supports(i, args);
-      if (!why_not.empty()) reasons += str(reasons.empty() ? " (" : "; ", variant.name, ": ", why_not);
-    }
+    for (size_t i : ranking(operation)[place(device, dtype)])
+      if (const std::string why_not = operation.supports(i, args); !why_not.empty())
+        reasons += str(reasons.empty() ? " (" : "; ", operation.variant(i).name, ": ", why_not);
     fail("no kernel of ", operation.name(), " runs on ", device, " with elements of type ", dtype, reasons,
          reasons.empty() ? "" : ")");
   }
@@ -222,9 +238,8 @@ Choice select(const AnyOperation& operation, const AnyArgs& args, DType dtype, D
   const Call call{operation, args, dtype, device};
   if (const auto forced = forced_by_operation().find(operation.name()); forced != forced_by_operation().end())
     if (const auto found = use_forced(call, forced->second)) return {*found, Reason::forced};
-  if (!tuned_choices().empty())
-    if (const auto found =
-            call.preferred(tuned_variant(operation.name(), device, dtype, args.inputs, args.outputs)))
+  if (is_tuned(operation))
+    if (const auto found = call.preferred(tuned_variant(operation, device, dtype, args.inputs, args.outputs)))
       return {*found, Reason::tuned};
   if (const auto recorded = recorded_by_operation().find(operation.name());
       recorded != recorded_by_operation().end())
@@ -233,7 +248,7 @@ Choice select(const AnyOperation& operation, const AnyArgs& args, DType dtype, D
   call.fail_without_variant();
 }
 
-bool detail::asks_for_views() { return !tuned_choices().empty(); }
+bool detail::asks_for_views(const AnyOperation& operation) { return is_tuned(operation); }
 
 void detail::no_variant(std::string_view operation, Device device) {
   fail("no kernel of ", operation, " runs on ", device, ": this build has none at all");

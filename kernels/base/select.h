@@ -49,7 +49,7 @@ struct Choice {
 Choice select(const AnyOperation& operation, const AnyArgs& args, DType dtype, Device device);
 
 namespace detail {
-bool asks_for_views();  // whether selection reads the views in AnyArgs
+bool asks_for_views(const AnyOperation& operation);  // whether selection reads the views in AnyArgs
 [[noreturn]] void no_variant(std::string_view operation, Device device);
 }  // namespace detail
 
@@ -60,7 +60,7 @@ const Variant<Op>& select(const typename Op::Args& args, Device device) {
   if (!operation) detail::no_variant(Op::name, device);
   auto* lent = const_cast<Args*>(&args);  // AnyArgs is also made for callers that fill theirs; select() reads
   AnyArgs any{std::shared_ptr<void>(std::shared_ptr<void>(), lent), {}, {}};
-  if (detail::asks_for_views()) {
+  if (detail::asks_for_views(*operation)) {
     any.inputs = Op::inputs(*lent);
     any.outputs = Op::outputs(*lent);
   }

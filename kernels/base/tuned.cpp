@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "kernels/base/registry.h"
 
@@ -13,64 +14,93 @@ namespace {
 
 constexpr size_t most_views = 24;
 
+// What a bucket says of one view: its rank, then for each size 0, or 1 + its binary logarithm, rounded up; a
+// number to the base 65. The elements of many views are a size of rank max_rank + 1.
+constexpr uint64_t base = 65;
+
+uint64_t digit(int64_t size) {
+  return size <= 0 ? 0 : 1 + static_cast<uint64_t>(std::bit_width(static_cast<uint64_t>(size) - 1));
+}
+int64_t size_of_digit(uint64_t digit) { return digit == 0 ? 0 : int64_t{1} << (digit - 1); }
+
+uint64_t code_of(const TensorView& view) {
+  uint64_t code = 0;
+  for (int i = 0; i < view.rank; ++i) code = base * code + digit(view.shape[i]);
+  return (max_rank + 2) * code + static_cast<uint64_t>(view.rank);
+}
+
+std::string text_of(uint64_t code) {
+  const auto rank = static_cast<int>(code % (max_rank + 2));
+  code /= max_rank + 2;
+  if (rank > max_rank) return str(size_of_digit(code), " elements");
+  std::string text;
+  for (int i = 0; i < rank; ++i, code /= base)
+    text = str(size_of_digit(code % base), text.empty() ? "" : "x", text);
+  return text;
+}
+
+// A bucket of arguments, or with two numbers more in front, for an operation, device and type, a place in
+// the table.
+using Codes = std::vector<uint64_t>;
+
+void append_codes(Codes& codes, const NamedViews& inputs, const NamedViews& outputs) {
+  const auto begin = static_cast<std::ptrdiff_t>(codes.size());
+  const bool many = inputs.size() + outputs.size() > most_views;
+  int64_t elements = 0;
+  for (const NamedViews* views : {&inputs, &outputs})
+    for (const auto& [name, view] : *views) {
+      if (!view->defined()) continue;
+      elements += view->size();
+      if (many) continue;
+      const uint64_t code = code_of(*view);
+      if (std::find(codes.begin() + begin, codes.end(), code) == codes.end()) codes.push_back(code);
+    }
+  if (many) codes.push_back((max_rank + 2) * digit(elements) + max_rank + 1);
+}
+
+void begin_place(Codes& place, const AnyOperation& operation, Device device, DType dtype) {
+  place.assign({reinterpret_cast<uintptr_t>(&operation),
+                uint64_t{static_cast<uint8_t>(device)} << 8 | static_cast<uint8_t>(dtype)});
+}
+
+struct Hash {
+  size_t operator()(const Codes& codes) const {
+    uint64_t hash = 0;
+    for (uint64_t code : codes) hash = (hash ^ code) * 0x9e3779b97f4a7c15u, hash ^= hash >> 32;
+    return hash;
+  }
+};
+
+// "1024x768 4" as codes; sizes that are no powers of two match nothing.
+Codes parse_shape(const std::string& text) {
+  Codes codes;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at < end) {
+    TensorView view;
+    bool more = true;
+    while (more && view.rank < max_rank) {
+      const auto [next, error] = std::from_chars(at, end, view.shape[view.rank++]);
+      if (error != std::errc()) return {};
+      more = next < end && *next == 'x';
+      at = next + (next < end ? 1 : 0);
+    }
+    if (std::string_view(at, static_cast<size_t>(end - at)) == "elements")
+      return {(max_rank + 2) * digit(view.shape[0]) + max_rank + 1};
+    codes.push_back(code_of(view));
+  }
+  return codes;
+}
+
 struct Table {
   std::vector<TunedChoice> choices;
-  std::unordered_map<std::string, std::string> variants;  // by key()
+  std::unordered_set<const AnyOperation*> operations;
+  std::unordered_map<Codes, std::string, Hash> variants;
 };
 
 Table& table() {
   static Table tuned;
   return tuned;
-}
-
-void append_bucket(std::string& text, int64_t size) {
-  char digits[24];
-  const auto bucket = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size)));
-  text.append(digits, std::to_chars(digits, std::end(digits), size > 0 ? bucket : 0).ptr);
-}
-
-// Whether the shape that begins at `begin` stands before it, too.
-bool is_repeated(std::string_view shapes, size_t begin) {
-  const std::string_view last = shapes.substr(begin);
-  for (size_t at = 0; at < begin;) {
-    const size_t space = shapes.find(' ', at);
-    if (shapes.substr(at, space - at) == last) return true;
-    at = space + 1;
-  }
-  return false;
-}
-
-void append_shapes(std::string& text, const NamedViews& inputs, const NamedViews& outputs) {
-  const size_t start = text.size();
-  for (const NamedViews* views : {&inputs, &outputs})
-    for (const auto& [name, view] : *views) {
-      if (!view->defined()) continue;
-      const size_t before = text.size();
-      if (before > start) text += ' ';
-      const size_t begin = text.size() - start;
-      for (int i = 0; i < view->rank; ++i) {
-        if (i > 0) text += 'x';
-        append_bucket(text, view->shape[i]);
-      }
-      if (is_repeated(std::string_view(text).substr(start), begin)) text.resize(before);
-    }
-}
-
-void append_shape_bucket(std::string& text, const NamedViews& inputs, const NamedViews& outputs) {
-  if (inputs.size() + outputs.size() <= most_views) return append_shapes(text, inputs, outputs);
-  int64_t elements = 0;
-  for (const NamedViews* views : {&inputs, &outputs})
-    for (const auto& [name, view] : *views)
-      if (view->defined()) elements += view->size();
-  append_bucket(text, elements);
-  text += " elements";
-}
-
-void begin_key(std::string& key, std::string_view operation, Device device, DType dtype) {
-  key.assign(operation);
-  key += '/';
-  key += static_cast<char>('0' + static_cast<int>(device));
-  key += static_cast<char>('0' + static_cast<int>(dtype));
 }
 
 bool is_built(const TunedChoice& choice) {
@@ -86,8 +116,10 @@ bool is_built(const TunedChoice& choice) {
 }  // namespace
 
 std::string shape_bucket(const NamedViews& inputs, const NamedViews& outputs) {
+  Codes codes;
+  append_codes(codes, inputs, outputs);
   std::string text;
-  append_shape_bucket(text, inputs, outputs);
+  for (uint64_t code : codes) text += str(text.empty() ? "" : " ", text_of(code));
   return text;
 }
 
@@ -98,11 +130,15 @@ std::string use_tuned(std::vector<TunedChoice> choices) {
     lacked.insert(str(choice->operation, "=", choice->variant));
   choices.erase(lacking, choices.end());
 
-  Table tuned{std::move(choices), {}};
-  std::string key;
+  Table tuned{std::move(choices), {}, {}};
+  Codes place;
   for (const TunedChoice& choice : tuned.choices) {
-    begin_key(key, choice.operation, choice.device, choice.dtype);
-    tuned.variants[key + choice.shape] = choice.variant;
+    const AnyOperation* operation = find_operation(choice.operation);
+    tuned.operations.insert(operation);
+    begin_place(place, *operation, choice.device, choice.dtype);
+    const Codes shape = parse_shape(choice.shape);
+    place.insert(place.end(), shape.begin(), shape.end());
+    tuned.variants[place] = choice.variant;
   }
   table() = std::move(tuned);
 
@@ -113,12 +149,14 @@ std::string use_tuned(std::vector<TunedChoice> choices) {
 
 const std::vector<TunedChoice>& tuned_choices() { return table().choices; }
 
-std::string_view tuned_variant(std::string_view operation, Device device, DType dtype,
+bool is_tuned(const AnyOperation& operation) { return table().operations.contains(&operation); }
+
+std::string_view tuned_variant(const AnyOperation& operation, Device device, DType dtype,
                                const NamedViews& inputs, const NamedViews& outputs) {
-  thread_local std::string key;
-  begin_key(key, operation, device, dtype);
-  append_shape_bucket(key, inputs, outputs);
-  const auto found = table().variants.find(key);
+  thread_local Codes place;
+  begin_place(place, operation, device, dtype);
+  append_codes(place, inputs, outputs);
+  const auto found = table().variants.find(place);
   return found == table().variants.end() ? std::string_view() : found->second;
 }
 

@@ -9,6 +9,8 @@
 
 namespace tenon {
 
+class AnyOperation;
+
 struct TunedChoice {
   std::string operation;
   Device device;
@@ -27,7 +29,8 @@ std::string use_tuned(std::vector<TunedChoice> choices);
 const std::vector<TunedChoice>& tuned_choices();
 
 // The variant for these arguments; empty if the table has none. Valid until the next use_tuned().
-std::string_view tuned_variant(std::string_view operation, Device device, DType dtype,
+std::string_view tuned_variant(const AnyOperation& operation, Device device, DType dtype,
                                const NamedViews& inputs, const NamedViews& outputs);
+bool is_tuned(const AnyOperation& operation);  // whether the table has a choice for any of its arguments
 
 }  // namespace tenon
