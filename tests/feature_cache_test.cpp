@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/autograd.h"
+#include "kernels/base/tuned.h"
 #include "tests/models.h"
 
 using namespace tenon;
@@ -41,6 +42,7 @@ TEST_CASE("cached features in fp32 have the bits of uncached ones, in memory and
       std::filesystem::remove(out / "features");
       const FeatureCache cache(*encoder, examples, {.file = file, .tokens_per_batch = tokens_per_batch});
       CHECK_FALSE(cache.reused());
+      CHECK(memory_stats(Device::cpu).cached == 0);  // what the encoder needed has been given back
       CHECK(same_bits(cache.gather(chosen), expected));
     }
 }
@@ -73,6 +75,9 @@ TEST_CASE("a file is used again for the same model, reviews and type, and made a
   CHECK_FALSE(reused(*encoder, changed, DType::f32));
   CHECK_FALSE(reused(*encoder, examples, DType::bf16));
   CHECK(reused(*encoder, examples, DType::bf16));
+  use_tuned({{"gelu", Device::cpu, DType::f32, "1x1", "plain"}});
+  CHECK_FALSE(reused(*encoder, examples, DType::bf16));
+  use_tuned({});
 }
 
 TEST_CASE("the key tells reviews apart that have the same tokens in a row") {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "kernels/base/launches.h"
 #include "kernels/base/select.h"
 #include "models/data/manifest.h"
 #include "models/sentiment/run_folder.h"
@@ -109,9 +110,13 @@ void TrainCommand::finish(RunFolder& folder, SentimentModel& model, const Data& 
   Evaluation test;
   if (data.test.size() > 0) {
     Progress bar("testing", "reviews");
-    test = evaluate_sentiment(model, data.test, settings.batch_size, settings.pad_batches,
-                              parse_device(settings.device), nullptr,
-                              [&](int64_t done, int64_t all) { bar.show(done, all); });
+    try {
+      test = evaluate_sentiment(model, data.test, settings.batch_size, settings.pad_batches,
+                                parse_device(settings.device), nullptr,
+                                [&](int64_t done, int64_t all) { bar.show(done, all); });
+    } catch (const KernelFailure& failure) {
+      fail(failure.what(), "; the trained model is saved in ", out, ", and 'tenon eval' tests it");
+    }
     bar.finish();
     std::printf("test, with the state of epoch %ld: loss %.4f, accuracy %.2f %% of %ld reviews\n",
                 static_cast<long>(best_epoch), test.loss, 100 * test.accuracy, static_cast<long>(test.count));

@@ -122,6 +122,7 @@ FeatureCache::FeatureCache(Encoder& encoder, const Examples& examples, const Fea
   reused_ = memory_->complete();
   if (reused_) return;
   encode_all(encoder, examples, options.tokens_per_batch, progress);
+  release_cached(device_);  // an encoder's blocks are of no size that the training of a head asks for
   memory_->set_complete();
 }
 
