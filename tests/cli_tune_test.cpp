@@ -61,8 +61,7 @@ TEST_CASE("bench --tune writes a table that selection goes by, and kernels shows
 
 TEST_CASE("bench --tune says when there is nothing to choose from") {
   const TemporaryFolder folder;
-  const Outcome tuning =
-      tenon_program("bench bce_with_logits --tune", "", with_table(folder / "tuned.json"));
+  const Outcome tuning = tenon_program("bench bce_with_logits --tune", "", with_table(folder / "tuned.json"));
   CHECK(tuning.code == 1);
   CHECK_THAT(tuning.err, Contains("nothing to tune"));
   CHECK(!std::filesystem::exists(folder / "tuned.json"));
