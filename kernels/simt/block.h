@@ -9,6 +9,7 @@
 #include "kernels/base/error.h"
 #include "kernels/simt/emulator.h"
 #include "kernels/simt/fiber.h"
+#include "kernels/simt/hooks.h"
 #include "kernels/simt/memory_check.h"
 
 namespace tenon::simt {
@@ -124,6 +125,6 @@ class [[gnu::visibility("hidden")]] Block {
 };
 
 // The block that runs on this OS thread, or null.
-[[gnu::tls_model("initial-exec")]] extern constinit thread_local Block* running_block;  // as kernel_stack
+TENON_FAST_THREAD_LOCAL extern constinit thread_local Block* running_block;
 
 }  // namespace tenon::simt

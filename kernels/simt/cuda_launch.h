@@ -84,7 +84,13 @@ void launch(Stream& stream, const LaunchConfig& config, void (*kernel)(Params...
         str("the kernel launched at ", config.where, " failed on the GPU: ", cudaGetErrorString(status)));
 }
 
+// 0 where there is no GPU, of which a kernel is asked whether it could run.
 inline int device_attribute(cudaDeviceAttr attribute, const Here& where) {
+  static const bool has_gpu = [] {
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+  }();
+  if (!has_gpu) return 0;
   int device = 0, value = 0;
   check_cuda_launch(cudaGetDevice(&device), where);
   check_cuda_launch(cudaDeviceGetAttribute(&value, attribute, device), where);
