@@ -1,13 +1,13 @@
 // The blocked loops of the packed product (after Goto and van de Geijn, "Anatomy of High-Performance Matrix
-// Multiplication", 2008). A task is a block of rows times a range of panels of b. It packs its rows of a once
-// into L2 and then goes panel by panel: the panel's part of y stays in L1 over all of K, so bias and
-// activation are applied there. Of bf16 factors the packed a is in fp32, b is in pairs, and a block of a
-// panel is widened into L1 once for all slivers; where the processor has fast dot products of pairs, both
-// stay pairs.
+// Multiplication", 2008). A thread packs a block of rows of a into L2 and then goes panel by panel of b: the
+// panel's part of y stays in L1 over all of K, so bias and activation are applied there. Of bf16 factors the
+// packed a is in fp32, b is in pairs, and a block of a panel is widened into L1 once for all slivers; where
+// the processor has fast dot products of pairs, both stay pairs.
 #include "kernels/matmul/packed.h"
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
 #include "kernels/base/memory.h"
 #include "kernels/cpu/parallel.h"
@@ -19,7 +19,7 @@ namespace {
 constexpr int64_t k_block = 384;                 // one block's panel of b and rows of a come from L1 and L2
 constexpr int64_t a_block_elements = 128 << 10;  // of L2
 constexpr int64_t b_block_elements = 4 << 20;    // of L3, for a second factor that is packed on the way
-constexpr int64_t usual_rows = 168, most_rows = 224;
+constexpr int64_t least_rows = 112, usual_rows = 168, most_rows = 224;
 constexpr int64_t slack = 16;  // elements that transpose() may write beyond the end
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -167,18 +167,63 @@ class Blocks {
   const MicroKernelsOf<T>& kernels_;
 };
 
-// A thread's room. Consecutive tasks of a thread mostly share their rows, which are then packed once.
+// A block of rows, or of few rows a part of its panels: what one thread packs the rows for, and then goes
+// through panel by panel, so that it reads b in order.
+struct Share {
+  Part rows;
+  int64_t end;
+  std::atomic<int64_t> next;  // the first panel that nobody has taken
+};
+
+class Shares {
+ public:
+  Shares(int64_t m, int64_t blocks, int64_t panels, int64_t threads)
+      : shares_(static_cast<size_t>(blocks * divide_up(threads, blocks))) {
+    const int64_t parts = divide_up(threads, blocks);
+    for (int64_t i = 0; i < blocks * parts; ++i) {
+      const Part range = part_of(panels, parts, i % parts);
+      Share& share = shares_[static_cast<size_t>(i)];
+      share.rows = part_of(m, blocks, i / parts);
+      share.end = range.begin + range.size, share.next = range.begin;
+    }
+  }
+
+  // Of one thread: pack(rows) before the first multiply(rows, panel) of a share. When all shares are taken it
+  // helps with what is left of others', which means packing their rows once more.
+  template <class Pack, class Multiply>
+  void work(const Pack& pack, const Multiply& multiply) {
+    for (size_t i; (i = untouched_++) < shares_.size();) finish(shares_[i], pack, multiply);
+    for (Share& share : shares_)
+      if (share.end - share.next >= worth_packing) finish(share, pack, multiply);
+  }
+
+ private:
+  static constexpr int64_t worth_packing = 3;  // panels
+
+  template <class Pack, class Multiply>
+  static void finish(Share& share, const Pack& pack, const Multiply& multiply) {
+    bool packed = false;
+    for (int64_t panel; (panel = share.next++) < share.end;) {
+      if (!packed) pack(share.rows);
+      packed = true;
+      multiply(share.rows, panel);
+    }
+  }
+
+  std::vector<Share> shares_;
+  std::atomic<size_t> untouched_{0};
+};
+
+// A thread's room, kept from product to product.
 struct Scratch {
   Buffer buffer;
   int64_t elements = 0;
-  uint64_t pass = 0;
-  int64_t block = 0;
 
   float* reserve(int64_t count) {
     if (count > elements) {
       buffer = Buffer();
       buffer = Buffer(Device::cpu, static_cast<size_t>(count) * sizeof(float));
-      elements = count, pass = 0;
+      elements = count;
     }
     return buffer.as<float>();
   }
@@ -192,6 +237,12 @@ void for_each(int64_t count, bool serial, const std::function<void(int64_t)>& ta
 // The most rows of a block: so many that they fill their part of L2.
 int64_t block_rows(int64_t k, int64_t max_rows) {
   return std::clamp(a_block_elements / std::max<int64_t>(k, 1), max_rows, most_rows);
+}
+
+// An equal number of blocks for each thread, unless they would become too short.
+int64_t count_blocks(int64_t m, int64_t most_rows_of_block, int64_t threads) {
+  const int64_t fewest = divide_up(m, most_rows_of_block), even = divide_up(fewest, threads) * threads;
+  return m / even >= least_rows ? even : fewest;
 }
 
 // Of one thread, for rows and k of one pass.
@@ -209,31 +260,28 @@ Room room_in(float* scratch, int64_t rows, int64_t row_steps) {
 
 template <class T>
 void run_pass(const PackedProduct<T>& p, const MicroKernelsOf<T>& kernels, const Pass& pass, bool serial) {
-  static std::atomic<uint64_t> passes{0};
   thread_local Scratch scratch;
   const Blocks<T> blocks(p, kernels);
   const int64_t steps = row_steps<T>(kernels, pass.k);
-  const int64_t row_blocks = divide_up(p.m, block_rows(steps, kernels.max_rows));
-  const int64_t panels = divide_up(p.n, panel_columns);
-  // Enough tasks for an even split, but no more than that: a row block is packed by each thread that takes
-  // part in it.
-  const int64_t wanted = serial ? 1 : 16 * thread_count();
-  const int64_t ranges = std::min(panels, divide_up(wanted, row_blocks));
-  const uint64_t id = ++passes;
-  for_each(row_blocks * ranges, serial, [&](int64_t task) {
-    const int64_t block = task / ranges;
-    const Part rows = part_of(p.m, row_blocks, block), range = part_of(panels, ranges, task % ranges);
-    const Room room = room_in<T>(scratch.reserve(room_floats<T>(rows.size, steps)), rows.size, steps);
-    if (scratch.pass != id || scratch.block != block) blocks.pack_rows(pass, rows, room.rows);
-    scratch.pass = id, scratch.block = block;
-    for (int64_t i = 0; i < range.size; ++i) blocks.multiply(pass, rows, range.begin + i, room);
+  const int64_t threads = serial ? 1 : thread_count();
+  const int64_t row_blocks = count_blocks(p.m, block_rows(steps, kernels.max_rows), threads);
+  Shares shares(p.m, row_blocks, divide_up(p.n, panel_columns), threads);
+  for_each(threads, serial, [&](int64_t) {
+    Room room{};
+    shares.work(
+        [&](const Part& rows) {
+          room = room_in<T>(scratch.reserve(room_floats<T>(rows.size, steps)), rows.size, steps);
+          blocks.pack_rows(pass, rows, room.rows);
+        },
+        [&](const Part& rows, int64_t panel) { blocks.multiply(pass, rows, panel, room); });
   });
 }
 
 // How much of K one pass takes: as much as leaves room for many rows of a in L2 and for all columns of b in
 // L3. Few rows of a take all of K, since every pass waits for all threads.
-int64_t pass_length(int64_t m, int64_t n, bool b_is_packed) {
-  const int64_t most = std::max(k_block, a_block_elements / std::min(m, usual_rows) / k_block * k_block);
+int64_t pass_length(int64_t m, int64_t n, bool b_is_packed, int64_t threads) {
+  const int64_t rows = std::min(m / threads >= least_rows ? divide_up(m, threads) : m, usual_rows);
+  const int64_t most = std::max(k_block, a_block_elements / rows / k_block * k_block);
   if (b_is_packed) return most;
   const int64_t padded = divide_up(n, panel_columns) * panel_columns;
   return std::clamp(b_block_elements / padded / k_block * k_block, k_block, most);
@@ -295,7 +343,7 @@ void multiply(const PackedProduct<T>& p) {
   if (p.m == 0 || p.n == 0) return;
   const MicroKernelsOf<T>& kernels = best_kernels(p);
   const bool serial = p.serial || p.m * p.n * p.k < (1 << 18);  // less than waking a thread takes
-  const int64_t step = pass_length(p.m, p.n, p.b_packed);
+  const int64_t step = pass_length(p.m, p.n, p.b_packed, serial ? 1 : thread_count());
   Buffer scratch, sums;
   if (!p.b_packed) scratch = Buffer(Device::cpu, packed_bytes(std::min(step, p.k), p.n, dtype_of<T>));
   if (narrow<T> && step < p.k) sums = Buffer(Device::cpu, static_cast<size_t>(p.m * p.n) * sizeof(float));
@@ -351,7 +399,7 @@ void pack_b(const bf16* b, int64_t b_stride, bool transpose_b, int64_t k, int64_
 template <class T>
 size_t packed_workspace(int64_t m, int64_t n, int64_t k, bool b_is_packed) {
   if (m == 0 || n == 0) return 0;
-  const int64_t length = std::min(k, pass_length(m, n, b_is_packed));
+  const int64_t length = std::min(k, pass_length(m, n, b_is_packed, thread_count()));
   const int64_t rows = std::min(m, block_rows(length, 16));
   const size_t room =
       static_cast<size_t>(room_floats<T>(rows, length)) * sizeof(float) * static_cast<size_t>(thread_count());
