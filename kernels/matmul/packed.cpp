@@ -20,7 +20,8 @@ constexpr int64_t k_block = 384;                 // one block's panel of b and r
 constexpr int64_t a_block_elements = 128 << 10;  // of L2
 constexpr int64_t b_block_elements = 4 << 20;    // of L3, for a second factor that is packed on the way
 constexpr int64_t least_rows = 112, usual_rows = 168, most_rows = 224;
-constexpr int64_t slack = 16;  // elements that transpose() may write beyond the end
+constexpr int64_t slack = 16;       // elements that transpose() may write beyond the end
+constexpr int64_t cache_line = 16;  // floats, which threads do not share
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -214,7 +215,8 @@ class Shares {
   std::atomic<size_t> untouched_{0};
 };
 
-// A thread's room, kept from product to product.
+// Room for the threads of a product, kept by the one that asks for it from product to product: what is taken
+// of the memory does not depend on which thread came when.
 struct Scratch {
   Buffer buffer;
   int64_t elements = 0;
@@ -266,11 +268,14 @@ void run_pass(const PackedProduct<T>& p, const MicroKernelsOf<T>& kernels, const
   const int64_t threads = serial ? 1 : thread_count();
   const int64_t row_blocks = count_blocks(p.m, block_rows(steps, kernels.max_rows), threads);
   Shares shares(p.m, row_blocks, divide_up(p.n, panel_columns), threads);
-  for_each(threads, serial, [&](int64_t) {
+  const int64_t room_size =
+      divide_up(room_floats<T>(divide_up(p.m, row_blocks), steps), cache_line) * cache_line;
+  float* const rooms = scratch.reserve(threads * room_size);
+  for_each(threads, serial, [&](int64_t thread) {
     Room room{};
     shares.work(
         [&](const Part& rows) {
-          room = room_in<T>(scratch.reserve(room_floats<T>(rows.size, steps)), rows.size, steps);
+          room = room_in<T>(rooms + thread * room_size, rows.size, steps);
           blocks.pack_rows(pass, rows, room.rows);
         },
         [&](const Part& rows, int64_t panel) { blocks.multiply(pass, rows, panel, room); });
