@@ -34,7 +34,8 @@ inline std::filesystem::path shared_data() {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tenon-test-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "tenon-test-").string();
+    pattern += std::string(6, 'X');  // what mkdtemp replaces
     path_ = mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {

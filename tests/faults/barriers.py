@@ -297,7 +297,7 @@ def update(results, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, what in (("build", "build folder"), ("library", "libtenon.so"), ("test", "kernels_test")):
+    for name, what in (("build", "build folder"), ("libtenon", "libtenon.so"), ("test", "kernels_test")):
         parser.add_argument(f"--{name}", type=lambda path: pathlib.Path(path).resolve(), help=what)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--check", action="store_true", help="only compare sources, results and page")

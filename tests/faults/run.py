@@ -66,7 +66,7 @@ def link(folder, source, arguments, prologue=""):
     script = folder / "symbols"  # what kernels share through headers stays inside, or it would stand in for the library's
     script.write_text("{ global: *; local: *simt_build*; };\n")
     must([compiler, "-shared", "-Wl,-Bsymbolic", f"-Wl,--version-script={script}", "-o", folder / "fault.so",
-          folder / "fault.o", arguments.library])
+          folder / "fault.o", arguments.libtenon])
     return folder / "fault.so"
 
 
@@ -114,7 +114,7 @@ def check_control(patch, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, what in (("build", "build folder"), ("library", "libtenon.so"), ("test", "kernels_test")):
+    for name, what in (("build", "build folder"), ("libtenon", "libtenon.so"), ("test", "kernels_test")):
         parser.add_argument(f"--{name}", type=lambda path: pathlib.Path(path).resolve(), required=True, help=what)
     parser.add_argument("patches", nargs="*", help="names of patches without .patch; all if none are given")
     arguments = parser.parse_args()
