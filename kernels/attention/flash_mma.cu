@@ -20,14 +20,6 @@ namespace {
 constexpr int row_blocks = 2;                           // of 16 queries, of a warp
 constexpr int queries = flash_warps * 16 * row_blocks;  // of a block
 
-template <class T>
-struct Problem {
-  PackedHeads heads;
-  PackedRows<const T> q, k, v;
-  PackedRows<T> out;
-  float* lse;
-};
-
 // Of a tile: what registers and shared memory have room for.
 template <class T, int dim>
 constexpr int keys_of = dim * sizeof(T) <= 128 ? 64 : 32;
@@ -93,7 +85,7 @@ __device__ void drop(Rows<keys, dim>& rows, uint32_t kept) {
 }
 
 template <class T, int dim, bool drops>
-__global__ void __launch_bounds__(flash_threads) forward(Problem<T> a) {
+__global__ void __launch_bounds__(flash_threads) forward(ForwardOperands<T> a) {
   constexpr int keys = keys_of<T, dim>;
   const HeadTile tile = HeadTile::of_block(a.heads, queries);
   if (tile.first >= tile.length) return;
@@ -176,8 +168,8 @@ __global__ void __launch_bounds__(flash_threads) forward(Problem<T> a) {
 std::string supports(const Attention::Args& a) { return supports_flash<bf16>(a, {&a.q, &a.k, &a.v, &a.out}); }
 
 void run(const Attention::Args& a, Stream& stream) {
-  const Problem<bf16> problem{PackedHeads(a), a.q, a.k, a.v, a.out, a.lse.as<float>()};
-  dispatch_flash_dim(problem.heads.dim, [&]<int dim>() {
+  const ForwardOperands<bf16> problem(a);
+  dispatch_dim(problem.heads.dim, [&]<int dim>() {
     launch(stream,
            {.grid = problem.heads.grid(queries),
             .block = flash_threads,

@@ -18,11 +18,7 @@ namespace tenon {
 namespace {
 
 template <class T>
-struct Problem {
-  PackedHeads heads;
-  PackedRows<const T> dout, q, k, v, out;
-  const float* lse;
-  PackedRows<T> dq, dk, dv;
+struct Problem : BackwardOperands<T> {
   float* delta;  // (heads, tokens)
 };
 
@@ -267,8 +263,7 @@ size_t workspace(const AttentionBackward::Args& a) { return a.lse.bytes(); }
 
 void run(const AttentionBackward::Args& a, Stream& stream) {
   const Buffer delta(kernel_device, workspace(a));
-  const Problem<bf16> problem{
-      PackedHeads(a), a.dout, a.q, a.k, a.v, a.out, a.lse.as<float>(), a.dq, a.dk, a.dv, delta.as<float>()};
+  const Problem<bf16> problem{BackwardOperands<bf16>(a), delta.as<float>()};
   const auto launch_both = [&]<int dim, bool drops>() {
     const auto config = [&](size_t shared_bytes, Here here = Here::current()) {
       return LaunchConfig{.grid = problem.heads.grid(own_rows<dim>),
@@ -279,7 +274,7 @@ void run(const AttentionBackward::Args& a, Stream& stream) {
     launch(stream, config(sizeof(QuerySmem<bf16, dim>)), backward_of_queries<bf16, dim, drops>, problem);
     launch(stream, config(sizeof(KeySmem<bf16, dim>)), backward_of_keys<bf16, dim, drops>, problem);
   };
-  dispatch_flash_dim(problem.heads.dim, [&]<int dim>() {
+  dispatch_dim(problem.heads.dim, [&]<int dim>() {
     if (problem.heads.drops)
       launch_both.template operator()<dim, true>();
     else

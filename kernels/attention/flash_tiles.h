@@ -153,22 +153,10 @@ __device__ void store_rows(const MmaC (&values)[blocks], T (*through)[pitch], co
   }
 }
 
-// Calls body.template operator()<padded>() with the smallest size of a head that was compiled for.
-template <class Body>
-void dispatch_flash_dim(int dim, const Body& body) {
-  if (dim <= 32)
-    body.template operator()<32>();
-  else if (dim <= 64)
-    body.template operator()<64>();
-  else
-    body.template operator()<128>();
-}
-
 template <class T, class Args>
 std::string supports_flash(const Args& a, std::initializer_list<const TensorView*> views) {
-  const int64_t dim = a.q.shape[1] / a.num_heads;
-  if (dim > 128) return "its tiles have room for heads of at most 128";
-  if (dim % piece<T> != 0)
+  if (std::string why_not = supports_dim(a); !why_not.empty()) return why_not;
+  if (a.q.shape[1] / a.num_heads % piece<T> != 0)
     return str("it copies 16 bytes at a time, and the size of a head is no multiple of ", piece<T>);
   if (!(a.scale > 0)) return "it looks for the largest score before scaling, so the scale must be positive";
   for (const TensorView* x : views)

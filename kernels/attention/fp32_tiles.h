@@ -170,21 +170,5 @@ class DropMask {
   uint32_t columns_[4] = {~0u, ~0u, ~0u, ~0u};
 };
 
-// Calls body.template operator()<padded>() with the smallest size of a head that was compiled for.
-template <class Body>
-void dispatch_dim(int dim, const Body& body) {
-  if (dim <= 32)
-    body.template operator()<32>();
-  else if (dim <= 64)
-    body.template operator()<64>();
-  else
-    body.template operator()<128>();
-}
-
-template <class Args>
-std::string supports_dim(const Args& a) {
-  return a.q.shape[1] > 128 * a.num_heads ? "its tiles have room for heads of at most 128" : "";
-}
-
 }  // namespace TENON_SIMT_BUILD
 }  // namespace tenon

@@ -48,6 +48,39 @@ struct PackedHeads {
   Dim3 grid(int rows) const { return {tokens / rows + sequences, heads}; }
 };
 
+// What a kernel of the forward is given.
+template <class T>
+struct ForwardOperands {
+  PackedHeads heads;
+  PackedRows<const T> q, k, v;
+  PackedRows<T> out;
+  float* lse;
+
+  explicit ForwardOperands(const Attention::Args& a)
+      : heads(a), q(a.q), k(a.k), v(a.v), out(a.out), lse(a.lse.as<float>()) {}
+};
+
+// What kernels of the backward are given.
+template <class T>
+struct BackwardOperands {
+  PackedHeads heads;
+  PackedRows<const T> dout, q, k, v, out;
+  const float* lse;
+  PackedRows<T> dq, dk, dv;
+
+  explicit BackwardOperands(const AttentionBackward::Args& a)
+      : heads(a),
+        dout(a.dout),
+        q(a.q),
+        k(a.k),
+        v(a.v),
+        out(a.out),
+        lse(a.lse.as<float>()),
+        dq(a.dq),
+        dk(a.dk),
+        dv(a.dv) {}
+};
+
 // Rows from `first` on of one head of one sequence; there are none if first is not less than length.
 struct HeadTile {
   int sequence, head;
@@ -90,6 +123,23 @@ struct HeadTile {
     return kept;
   }
 };
+
+// Calls body.template operator()<padded>() with the smallest size of a head that was compiled for.
+template <class Body>
+void dispatch_dim(int dim, const Body& body) {
+  if (dim <= 32)
+    body.template operator()<32>();
+  else if (dim <= 64)
+    body.template operator()<64>();
+  else
+    body.template operator()<128>();
+}
+
+// Why a head does not fit into the tiles of dispatch_dim.
+template <class Args>
+std::string supports_dim(const Args& a) {
+  return a.q.shape[1] > 128 * a.num_heads ? "its tiles have room for heads of at most 128" : "";
+}
 
 }  // namespace TENON_SIMT_BUILD
 }  // namespace tenon

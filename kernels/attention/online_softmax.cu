@@ -14,14 +14,6 @@
 namespace tenon {
 namespace {
 
-template <class T>
-struct Problem {
-  PackedHeads heads;
-  PackedRows<const T> q, k, v;
-  PackedRows<T> out;
-  float* lse;
-};
-
 template <int dim>
 struct Smem {
   Fp32Tile<dim> q, k, v;
@@ -29,7 +21,7 @@ struct Smem {
 };
 
 template <class T, int dim>
-__global__ void __launch_bounds__(tile_threads) forward(Problem<T> a) {
+__global__ void __launch_bounds__(tile_threads) forward(ForwardOperands<T> a) {
   const HeadTile tile = HeadTile::of_block(a.heads, tile_rows);
   if (tile.first >= tile.length) return;
   auto& smem = shared<Smem<dim>>();
@@ -82,7 +74,7 @@ void run(const Attention::Args& a, Stream& stream) {
     dispatch_dim(heads.dim, [&]<int dim>() {
       launch(stream,
              {.grid = heads.grid(tile_rows), .block = tile_threads, .shared_bytes = sizeof(Smem<dim>)},
-             forward<T, dim>, Problem<T>{heads, a.q, a.k, a.v, a.out, a.lse.as<float>()});
+             forward<T, dim>, ForwardOperands<T>(a));
     });
   });
 }

@@ -14,11 +14,7 @@ namespace tenon {
 namespace {
 
 template <class T>
-struct Problem {
-  PackedHeads heads;
-  PackedRows<const T> dout, q, k, v, out;
-  const float* lse;
-  PackedRows<T> dq, dk, dv;
+struct Problem : BackwardOperands<T> {
   float* delta;  // (heads, tokens)
 };
 
@@ -140,8 +136,7 @@ void run(const AttentionBackward::Args& a, Stream& stream) {
   const Buffer delta(kernel_device, workspace(a));
   const PackedHeads heads(a);
   dispatch<float, bf16>(a.q.dtype, [&]<class T>() {
-    const Problem<T> problem{heads, a.dout,           a.q, a.k, a.v, a.out, a.lse.as<float>(), a.dq, a.dk,
-                             a.dv,  delta.as<float>()};
+    const Problem<T> problem{BackwardOperands<T>(a), delta.as<float>()};
     dispatch_dim(heads.dim, [&]<int dim>() {
       const auto config = [&](Here here = Here::current()) {
         return LaunchConfig{.grid = heads.grid(tile_rows),

@@ -14,20 +14,13 @@ namespace {
 constexpr int warps = 4;  // rows of a block
 
 template <class T>
-struct Forward {
-  PackedHeads heads;
-  PackedRows<const T> q, k, v;
-  PackedRows<T> out;
-  float *lse, *scores;  // scores: (heads, tokens, longest)
+struct Forward : ForwardOperands<T> {
+  float* scores;  // (heads, tokens, longest)
   int64_t longest;
 };
 
 template <class T>
-struct Backward {
-  PackedHeads heads;
-  PackedRows<const T> dout, q, k, v, out;
-  const float* lse;
-  PackedRows<T> dq, dk, dv;
+struct Backward : BackwardOperands<T> {
   float *weights, *dscores;  // (heads, tokens, longest): what v was multiplied by, and the scores' gradients
   int64_t longest;
 };
@@ -135,7 +128,7 @@ void run(const Attention::Args& a, Stream& stream) {
   const PackedHeads heads(a);
   dispatch<float, bf16>(a.q.dtype, [&]<class T>() {
     launch(stream, config(heads), forward<T>,
-           Forward<T>{heads, a.q, a.k, a.v, a.out, a.lse.as<float>(), scratch.as<float>(), a.max_seqlen});
+           Forward<T>{ForwardOperands<T>(a), scratch.as<float>(), a.max_seqlen});
   });
 }
 
@@ -144,19 +137,7 @@ void run_backward(const AttentionBackward::Args& a, Stream& stream) {
   const PackedHeads heads(a);
   auto* weights = scratch.as<float>();
   dispatch<float, bf16>(a.q.dtype, [&]<class T>() {
-    const Backward<T> arguments{heads,
-                                a.dout,
-                                a.q,
-                                a.k,
-                                a.v,
-                                a.out,
-                                a.lse.as<float>(),
-                                a.dq,
-                                a.dk,
-                                a.dv,
-                                weights,
-                                weights + scores(a),
-                                a.max_seqlen};
+    const Backward<T> arguments{BackwardOperands<T>(a), weights, weights + scores(a), a.max_seqlen};
     launch(stream, config(heads), backward_of_queries<T>, arguments);
     launch(stream, config(heads), backward_of_keys<T>, arguments);
   });

@@ -115,12 +115,9 @@ template <class T, int hidden>
 using Smem = gru::ClusterSmem<T, hidden, 3, 3>;
 
 std::string supports(const GruSequence::Args& a) {
-  std::string why_not = gru::cluster_limits(a, {&a.y, &a.h_n, &a.gates});
-  if (why_not.empty())
-    gru::dispatch_hidden(a, [&]<class T, int hidden>() {
-      if (!gru::can_launch<Cut<T, hidden>, Smem<T, hidden>>(forward<T, hidden>)) why_not = gru::no_clusters;
-    });
-  return why_not;
+  return gru::why_no_cluster(a, {&a.y, &a.h_n, &a.gates}, [&]<class T, int hidden>() {
+    return gru::can_launch<Cut<T, hidden>, Smem<T, hidden>>(forward<T, hidden>);
+  });
 }
 
 void run(const GruSequence::Args& a, Stream& stream) {

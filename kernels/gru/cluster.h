@@ -204,9 +204,11 @@ LaunchConfig cluster_config(const Args& a, Here here = Here::current()) {
           .where = here};
 }
 
+// The GPU is asked once.
 template <class Cut, class Smem, class Kernel>
 bool can_launch(Kernel* kernel) {
-  return most_clusters(kernel, Cut::blocks, Cut::threads, sizeof(Smem)) > 0;
+  static const bool can = most_clusters(kernel, Cut::blocks, Cut::threads, sizeof(Smem)) > 0;
+  return can;
 }
 
 inline bool are_whole_words(std::initializer_list<const TensorView*> views) {
@@ -214,19 +216,20 @@ inline bool are_whole_words(std::initializer_list<const TensorView*> views) {
                      [](const TensorView* view) { return reinterpret_cast<uintptr_t>(view->data) % 4 == 0; });
 }
 
-// Why a cluster cannot run it, but for the GPU. `words`: the views that it reads or writes word by word.
-template <class Args>
-std::string cluster_limits(const Args& a, std::initializer_list<const TensorView*> words) {
+// Why a cluster cannot run it. `words`: the views that it reads or writes word by word; fits.template
+// operator()<T, hidden>() says whether the GPU can launch the kernel.
+template <class Args, class Fits>
+std::string why_no_cluster(const Args& a, std::initializer_list<const TensorView*> words, const Fits& fits) {
   if (const std::string why = knows_max_seqlen(a); !why.empty()) return why;
   if (a.x.dtype == DType::f32 && !a.tf32)
     return "it rounds the products of f32 to tf32, which is not allowed";
   if (a.hidden_size != 64 && a.hidden_size != 128 && a.hidden_size != 256)
     return str("its blocks hold W_hh in registers for 64, 128 or 256 units, not for ", a.hidden_size);
-  return are_whole_words(words) ? "" : "it moves 4 bytes at a time, and a tensor starts in between";
+  if (!are_whole_words(words)) return "it moves 4 bytes at a time, and a tensor starts in between";
+  bool can = false;
+  dispatch_hidden(a, [&]<class T, int hidden>() { can = fits.template operator()<T, hidden>(); });
+  return can ? "" : "this GPU runs no cluster of 4 or 8 such blocks: it takes compute capability 9.0";
 }
-
-constexpr std::string_view no_clusters =
-    "this GPU runs no cluster of 4 or 8 such blocks: it takes compute capability 9.0";
 
 }  // namespace TENON_SIMT_BUILD
 }  // namespace tenon::gru

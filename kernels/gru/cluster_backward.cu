@@ -107,12 +107,9 @@ template <class T, int hidden>
 using Smem = gru::ClusterSmem<T, hidden, 1, 6>;
 
 std::string supports(const GruSequenceBackward::Args& a) {
-  std::string why_not = gru::cluster_limits(a, {&a.y, &a.dy, &a.gates});
-  if (why_not.empty())
-    gru::dispatch_hidden(a, [&]<class T, int hidden>() {
-      if (!gru::can_launch<Cut<T, hidden>, Smem<T, hidden>>(backward<T, hidden>)) why_not = gru::no_clusters;
-    });
-  return why_not;
+  return gru::why_no_cluster(a, {&a.y, &a.dy, &a.gates}, [&]<class T, int hidden>() {
+    return gru::can_launch<Cut<T, hidden>, Smem<T, hidden>>(backward<T, hidden>);
+  });
 }
 
 void run(const GruSequenceBackward::Args& a, Stream& stream) {
